@@ -127,6 +127,15 @@ type Account struct {
 	Detail map[string]string
 }
 
+// Due is an event of our own: something the channel promised to come back to is
+// ready ("Báo khi xem được"). It goes through the inbox like a citizen's
+// message, but nobody is waiting with the phone in hand; see Turn.Unasked.
+type Due struct {
+	Flow   string `json:"flow"`
+	Action string `json:"action"`
+	Arg    string `json:"arg"`
+}
+
 // Group is an event of group chats, which this channel does not use.
 type Group struct{ Kind string }
 
@@ -149,5 +158,6 @@ func (Reacted) body()       {}
 func (Interacted) body()    {}
 func (Anonymous) body()     {}
 func (Account) body()       {}
+func (Due) body()           {}
 func (Group) body()         {}
 func (Unknown) body()       {}

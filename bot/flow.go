@@ -70,6 +70,10 @@ type Turn struct {
 	// Late is true when the event was signed before the citizen's last turned
 	// one: it is never an answer, only what is whole in itself acts.
 	Late bool
+	// Unasked is true in a turn that no message of the citizen caused (a Due
+	// event): its choices are words and payloads that stand alone, and the open
+	// question stays what it was.
+	Unasked bool
 	// Name, when set before Say, makes the question one that asks for a name.
 	Name bool
 
@@ -140,9 +144,14 @@ func (t *Turn) Text() string {
 
 // Say decides the turn's message. One turn costs one send: a second call joins
 // its text to the first and replaces the choices. The choices are written into
-// the text with their numbers and become the open question.
+// the text with their numbers and become the open question; in an unasked turn
+// they stay buttons only.
 func (t *Turn) Say(m Message) {
 	m.Text = strings.TrimSpace(m.Text)
+	if t.Unasked {
+		t.reply = &m
+		return
+	}
 	if len(m.Choices) > 0 {
 		t.Conv.Question = &Question{Choices: m.Choices, Name: t.Name}
 	} else if t.Name {
