@@ -53,11 +53,13 @@ CREATE UNLOGGED TABLE inbox_claim (
     citizen    text COLLATE "C" NOT NULL,
     token      bigint NOT NULL,
     expires_at timestamptz NOT NULL,
+    resting    boolean NOT NULL DEFAULT false, -- given back, to be left alone until expires_at
+    rested     boolean NOT NULL DEFAULT false, -- it was resting when it was taken last
     PRIMARY KEY (oa_id, citizen)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);
 
 -- Identities of events already turned, by the day they were signed: the same
--- event accepted again has no second effect. Kept eight days.
+-- event accepted again has no second effect. Kept at least eight days.
 CREATE TABLE turned_event (
     day date NOT NULL,
     key bytea NOT NULL,
@@ -123,36 +125,37 @@ CREATE TABLE tombstone (
     erased_at timestamptz NOT NULL
 );
 
--- Partitions of tables kept by day are made ahead and dropped by the owner's
--- functions, so that the application's role needs no right to create tables.
+-- Partitions are made ahead and dropped by the owner's functions, so that the
+-- application's role needs no right to create tables. A week each: a statement
+-- that checks an identity has few of them to look at.
 -- +goose StatementBegin
-CREATE FUNCTION make_turned_event_partitions(from_day date, days integer) RETURNS void
+CREATE FUNCTION make_turned_event_partitions(today date) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE d date;
+DECLARE d date := date_trunc('week', today)::date - 14;
 BEGIN
-    FOR i IN 0 .. days - 1 LOOP
-        d := from_day + i;
-        EXECUTE format('CREATE TABLE IF NOT EXISTS turned_event_%s PARTITION OF turned_event FOR VALUES FROM (%L) TO (%L)',
-                       to_char(d, 'YYYYMMDD'), d, d + 1);
+    FOR i IN 0 .. 4 LOOP
+        IF to_regclass('turned_event_' || to_char(d, 'YYYYMMDD')) IS NULL THEN
+            EXECUTE format('CREATE TABLE IF NOT EXISTS turned_event_%s PARTITION OF turned_event FOR VALUES FROM (%L) TO (%L)',
+                           to_char(d, 'YYYYMMDD'), d, d + 7);
+        END IF;
+        d := d + 7;
     END LOOP;
 END $$;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
-CREATE FUNCTION drop_turned_event_partitions(before_day date) RETURNS integer
+CREATE FUNCTION drop_turned_event_partitions(before_day date) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE t record; n integer := 0;
+DECLARE t record;
 BEGIN
     FOR t IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
              WHERE i.inhparent = 'turned_event'::regclass AND c.relname ~ '^turned_event_[0-9]{8}$'
-               AND to_date(right(c.relname, 8), 'YYYYMMDD') < before_day
+               AND to_date(right(c.relname, 8), 'YYYYMMDD') + 7 <= before_day
     LOOP
         EXECUTE format('DROP TABLE %I', t.relname);
-        n := n + 1;
     END LOOP;
-    RETURN n;
 END $$;
 -- +goose StatementEnd
 
 CREATE TABLE turned_event_default PARTITION OF turned_event DEFAULT;
-SELECT make_turned_event_partitions((now() AT TIME ZONE 'UTC')::date - 8, 40);
+SELECT make_turned_event_partitions((now() AT TIME ZONE 'UTC')::date);
