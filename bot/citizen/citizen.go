@@ -1,0 +1,256 @@
+// Package citizen keeps what is known of people: language, consents, the name
+// and phone they stated. Names and phones are sealed, and found through keyed
+// hashes. It also erases: what is left of somebody is a keyed hash with a time,
+// so that events signed before it are dropped.
+package citizen
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"congdanso/bot"
+	"congdanso/bot/seal"
+)
+
+// Store owns the tables citizen, consent and tombstone.
+type Store struct {
+	pool *pgxpool.Pool
+	keys *seal.Keyring
+}
+
+// NewStore returns a store.
+func NewStore(pool *pgxpool.Pool, keys *seal.Keyring) *Store { return &Store{pool: pool, keys: keys} }
+
+// Hash is the keyed hash that stands for a citizen in logs, tombstones and
+// counters.
+func (s *Store) Hash(id bot.CitizenID) []byte { return s.keys.Hash("citizen", id.OA, id.User) }
+
+// QueueLoad adds to batch the statement that reads profiles. The callback gets
+// those who are known when the batch is read.
+func (s *Store) QueueLoad(batch *pgx.Batch, who []bot.CitizenID, done func([]bot.Citizen)) {
+	oas, users := split(who)
+	batch.Queue(`
+SELECT c.oa_id, c.citizen, c.language, c.following, c.created_at, c.name, c.phone
+FROM unnest($1::text[], $2::text[]) AS w (o, u)
+JOIN citizen c ON c.oa_id = w.o AND c.citizen = w.u`, oas, users).Query(func(rows pgx.Rows) error {
+		var found []bot.Citizen
+		for rows.Next() {
+			var c bot.Citizen
+			var name, phone []byte
+			if err := rows.Scan(&c.ID.OA, &c.ID.User, &c.Language, &c.Following, &c.CreatedAt, &name, &phone); err != nil {
+				return err
+			}
+			c.Name, c.Phone = s.open("name", name), s.open("phone", phone)
+			found = append(found, c)
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		done(found)
+		return nil
+	})
+}
+
+// open reads a sealed column; what does not open counts as not given.
+func (s *Store) open(purpose string, sealed []byte) string {
+	if sealed == nil {
+		return ""
+	}
+	plain, err := s.keys.Open(purpose, sealed)
+	if err != nil {
+		return ""
+	}
+	return string(plain)
+}
+
+// Erased tells which of who were erased, and when.
+func (s *Store) Erased(ctx context.Context, who []bot.CitizenID) (map[bot.CitizenID]time.Time, error) {
+	hashes := make([][]byte, len(who))
+	byHash := make(map[string]bot.CitizenID, len(who))
+	for i, id := range who {
+		hashes[i] = s.Hash(id)
+		byHash[string(hashes[i])] = id
+	}
+	rows, err := s.pool.Query(ctx, `SELECT key, erased_at FROM tombstone WHERE key = ANY ($1)`, hashes)
+	if err != nil {
+		return nil, fmt.Errorf("look for tombstones: %w", err)
+	}
+	erased := map[bot.CitizenID]time.Time{}
+	var key []byte
+	var at time.Time
+	_, err = pgx.ForEachRow(rows, []any{&key, &at}, func() error {
+		erased[byHash[string(key)]] = at
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for tombstones: %w", err)
+	}
+	return erased, nil
+}
+
+// QueueCreate adds to batch the statement that makes first-time citizens known.
+func (s *Store) QueueCreate(batch *pgx.Batch, who []bot.Citizen) {
+	ids := make([]bot.CitizenID, len(who))
+	langs, at := make([]string, len(who)), make([]time.Time, len(who))
+	for i, c := range who {
+		ids[i], langs[i], at[i] = c.ID, c.Language, c.CreatedAt
+	}
+	oas, users := split(ids)
+	batch.Queue(`
+INSERT INTO citizen (oa_id, citizen, language, created_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[])
+ON CONFLICT DO NOTHING`, oas, users, langs, at)
+}
+
+// Apply carries out the effects of a shared commit. Erase is not among them:
+// the runtime turns it alone and calls EraseCitizen.
+func (s *Store) Apply(ctx context.Context, tx pgx.Tx, effects []bot.Applied) error {
+	batch := &pgx.Batch{}
+	for _, a := range effects {
+		oa, user := a.Citizen.OA, a.Citizen.User
+		switch e := a.Effect.(type) {
+		case SetLanguage:
+			batch.Queue(`UPDATE citizen SET language = $3 WHERE oa_id = $1 AND citizen = $2`, oa, user, e.Lang)
+		case SetFollowing:
+			batch.Queue(`UPDATE citizen SET following = $3 WHERE oa_id = $1 AND citizen = $2`, oa, user, e.Following)
+		case SetContact:
+			batch.Queue(`UPDATE citizen SET name = $3, phone = $4, phone_hash = $5 WHERE oa_id = $1 AND citizen = $2`,
+				oa, user, s.seal("name", e.Name), s.seal("phone", e.Phone), s.phoneHash(e.Phone))
+		case ClearContact:
+			batch.Queue(`UPDATE citizen SET name = NULL, phone = NULL, phone_hash = NULL WHERE oa_id = $1 AND citizen = $2`, oa, user)
+		case GiveConsent:
+			batch.Queue(`
+INSERT INTO consent (oa_id, citizen, purpose, text_version, channel, given_at) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT DO NOTHING`, oa, user, e.Purpose, e.TextVersion, e.Channel, a.At)
+		case WithdrawConsent:
+			batch.Queue(`
+UPDATE consent SET withdrawn_at = $4 WHERE oa_id = $1 AND citizen = $2 AND purpose = $3 AND withdrawn_at IS NULL`,
+				oa, user, e.Purpose, a.At)
+		case WithdrawAll:
+			batch.Queue(`UPDATE consent SET withdrawn_at = $3 WHERE oa_id = $1 AND citizen = $2 AND withdrawn_at IS NULL`,
+				oa, user, a.At)
+		default:
+			return fmt.Errorf("citizen: unknown effect %T", e)
+		}
+	}
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("apply %d effects on citizens: %w", len(effects), err)
+	}
+	return nil
+}
+
+func (s *Store) seal(purpose, value string) []byte {
+	if value == "" {
+		return nil
+	}
+	return s.keys.Seal(purpose, []byte(value))
+}
+
+func (s *Store) phoneHash(phone string) []byte {
+	if phone == "" {
+		return nil
+	}
+	return s.keys.Hash("phone", phone)
+}
+
+// EraseCitizen removes the profile and the consents, and leaves a tombstone.
+func (s *Store) EraseCitizen(ctx context.Context, tx pgx.Tx, who bot.CitizenID, at time.Time) error {
+	batch := &pgx.Batch{}
+	batch.Queue(`DELETE FROM citizen WHERE oa_id = $1 AND citizen = $2`, who.OA, who.User)
+	batch.Queue(`DELETE FROM consent WHERE oa_id = $1 AND citizen = $2`, who.OA, who.User)
+	batch.Queue(`
+INSERT INTO tombstone (key, erased_at) VALUES ($1, $2)
+ON CONFLICT (key) DO UPDATE SET erased_at = greatest(tombstone.erased_at, EXCLUDED.erased_at)`, s.Hash(who), at)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("erase citizen: %w", err)
+	}
+	return nil
+}
+
+// Consent is one giving of consent, and its withdrawal if there was one.
+type Consent struct {
+	Purpose     string
+	TextVersion string
+	Channel     string
+	GivenAt     time.Time
+	WithdrawnAt time.Time // zero while it stands
+}
+
+// Overview is what the channel keeps of a person, for that person's eyes.
+type Overview struct {
+	Name        string
+	MaskedPhone string
+	Language    string
+	Since       time.Time
+	Consents    []Consent // newest first
+}
+
+// Overview reads what is kept here of a person.
+func (s *Store) Overview(ctx context.Context, who bot.CitizenID) (Overview, error) {
+	var o Overview
+	var name, phone []byte
+	err := s.pool.QueryRow(ctx, `
+SELECT language, created_at, name, phone FROM citizen WHERE oa_id = $1 AND citizen = $2`, who.OA, who.User).
+		Scan(&o.Language, &o.Since, &name, &phone)
+	if err == pgx.ErrNoRows {
+		return o, nil
+	}
+	if err != nil {
+		return o, fmt.Errorf("read profile: %w", err)
+	}
+	o.Name, o.MaskedPhone = s.open("name", name), MaskPhone(s.open("phone", phone))
+	rows, err := s.pool.Query(ctx, `
+SELECT purpose, text_version, channel, given_at, coalesce(withdrawn_at, '0001-01-01T00:00:00Z')
+FROM consent WHERE oa_id = $1 AND citizen = $2 ORDER BY given_at DESC`, who.OA, who.User)
+	if err != nil {
+		return o, fmt.Errorf("read consents: %w", err)
+	}
+	if o.Consents, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Consent]); err != nil {
+		return o, fmt.Errorf("read consents: %w", err)
+	}
+	return o, nil
+}
+
+// MaskPhone shows the last four digits: "•••• 0001".
+func MaskPhone(phone string) string {
+	if len(phone) < 4 {
+		return ""
+	}
+	return "•••• " + phone[len(phone)-4:]
+}
+
+// NormalPhone brings a Vietnamese number to the form 84…; ok is false when it
+// is none.
+func NormalPhone(raw string) (phone string, ok bool) {
+	var digits strings.Builder
+	for _, r := range raw {
+		switch {
+		case r >= '0' && r <= '9':
+			digits.WriteRune(r)
+		case strings.ContainsRune("+ .-()", r):
+		default:
+			return "", false
+		}
+	}
+	phone = digits.String()
+	if rest, found := strings.CutPrefix(phone, "0"); found {
+		phone = "84" + rest
+	}
+	if !strings.HasPrefix(phone, "84") || len(phone) < 11 || len(phone) > 12 {
+		return "", false
+	}
+	return phone, true
+}
+
+func split(who []bot.CitizenID) (oas, users []string) {
+	oas, users = make([]string, len(who)), make([]string, len(who))
+	for i, w := range who {
+		oas[i], users[i] = w.OA, w.User
+	}
+	return oas, users
+}

@@ -1,0 +1,47 @@
+package citizen
+
+// feature is the name under which effects of this package are applied.
+const feature = "citizen"
+
+// Purposes of consent. Each is asked for when it begins and withdrawn by itself.
+const (
+	PurposeKeep     = "keep_dossier" // keeping dossiers under the person's name
+	PurposeContact  = "contact"      // name and phone, for an officer to call back
+	PurposeCallback = "callback"     // one message when a dossier can be seen again
+)
+
+// SetLanguage makes the channel speak Lang ("vi", "en") with the citizen.
+type SetLanguage struct{ Lang string }
+
+// SetContact keeps the name and phone the person stated; ClearContact removes them.
+type (
+	SetContact   struct{ Name, Phone string }
+	ClearContact struct{}
+)
+
+// SetFollowing notes that the person follows the account, or stopped.
+type SetFollowing struct{ Following bool }
+
+// GiveConsent records consent for a purpose with the version of the text that
+// was shown and the channel it was given in.
+type GiveConsent struct{ Purpose, TextVersion, Channel string }
+
+// WithdrawConsent ends consent for a purpose; WithdrawAll for every purpose.
+type (
+	WithdrawConsent struct{ Purpose string }
+	WithdrawAll     struct{}
+)
+
+// Erase removes everything the channel keeps of the citizen. The turn's message
+// is the receipt, and the last send.
+type Erase struct{ Receipt string }
+
+// Feature says that this package applies these effects.
+func (SetLanguage) Feature() string     { return feature }
+func (SetContact) Feature() string      { return feature }
+func (ClearContact) Feature() string    { return feature }
+func (SetFollowing) Feature() string    { return feature }
+func (GiveConsent) Feature() string     { return feature }
+func (WithdrawConsent) Feature() string { return feature }
+func (WithdrawAll) Feature() string     { return feature }
+func (Erase) Feature() string           { return feature }
