@@ -3,16 +3,12 @@ package dossier
 import (
 	"context"
 	"errors"
-	"time"
 
 	"congdanso/bot"
 )
 
 // Service answers residents' questions about dossiers.
 type Service struct{}
-
-// Find finds codes, and what was meant as one, inside any sentence, in order.
-func Find(text string, today time.Time) []Found { return nil }
 
 // Lookup returns the public part of a dossier. Errors: ErrNotFound, *Throttled,
 // *Unavailable (with the last known state).
