@@ -1,0 +1,326 @@
+package chatpage
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"congdanso/integrations/zalo/zalosim"
+)
+
+// How much of the past a page shows.
+const (
+	shownMessages = 200
+	shownLog      = 100
+)
+
+// view is everything a page shows, read from the stand-in at one moment.
+type view struct {
+	words
+	Base     string // the prefix
+	Account  string
+	Citizen  citizen // whose phone it is; without ID: nobody's
+	Citizens []citizen
+	Bubbles  []bubble
+	Webhooks []entry
+	Calls    []entry
+	Kinds    []string // of the attachment menu
+	Menu     []MenuItem
+	Samples  []Sample
+	Notice   string
+}
+
+// citizen is a person in the row of test citizens.
+type citizen struct {
+	words
+	ID, Name, URL string
+	Initial       string
+	Tone          int
+	Follows       bool
+	Current       bool
+	Unread        int
+}
+
+// bubble is one message as the phone shows it.
+type bubble struct {
+	words
+	Element  string // id of its element
+	URL      string // of the citizen, for forms
+	Account  string
+	Name     string // of the citizen
+	Day      string // the separator above it, if it is the first of a day
+	Clock    string
+	Mine     bool
+	Staff    bool
+	First    bool // of a series from the same side
+	Emoji    bool
+	Kind     string
+	Runs     []run
+	Picture  string // address of a picture this page may show
+	Foreign  string // address of one it may not
+	Buttons  []zalosim.Button
+	Ask      *zalosim.AskInfo
+	Tick     string // sending, delivered, seen
+	TickText string
+}
+
+// Tap reports whether tapping b sends its payload; the others open something.
+func (bubble) Tap(b zalosim.Button) bool { return strings.HasPrefix(b.Type, "oa.query.") }
+
+// entry is one line of a log: a webhook tried, or a call answered.
+type entry struct {
+	words
+	Element  string
+	Clock    string
+	What     string
+	Who      string
+	Status   string
+	Mood     string // good, bad, open
+	Request  string
+	Response string // empty for webhooks
+	Mine     bool   // it is about the citizen shown
+}
+
+// kinds is the attachment menu, in its order.
+var kinds = []string{"image", "sticker", "location", "file", "audio", "video", "business_card"}
+
+// view reads what there is to show of user. host is how the browser calls this
+// server: pictures from there may be shown.
+func (p *Page) view(w words, user zalosim.User, host string) *view {
+	v := &view{words: w, Base: p.opt.Prefix, Account: p.opt.AccountName, Menu: p.opt.Menu, Samples: p.opt.Samples, Kinds: kinds}
+	names := map[string]string{}
+	for i, u := range p.sim.Users() {
+		c := citizen{words: w, ID: u.ID, Name: u.Name, URL: p.opt.Prefix + "/u/" + u.ID, Initial: initial(u.Name), Tone: i % 6,
+			Follows: u.Follows, Current: u.ID == user.ID}
+		if c.Current {
+			v.Citizen = c // what has been unread until now is before their eyes
+		} else {
+			c.Unread = unread(p.sim.Messages(u.ID))
+		}
+		v.Citizens = append(v.Citizens, c)
+		names[u.ID] = u.Name
+	}
+	seen := map[string]int{}
+	calls, hooks := p.sim.Calls(), p.sim.Webhooks()
+	if user.ID != "" {
+		v.Bubbles = v.bubbles(p.sim.Messages(user.ID), taken(hooks, user.ID), p.sim.Clock().Now(), host)
+	}
+	for i := len(hooks) - 1; i >= 0 && len(v.Webhooks) < shownLog; i-- {
+		v.Webhooks = append(v.Webhooks, v.webhook(hooks[i], names, seen))
+	}
+	for i := len(calls) - 1; i >= 0 && len(v.Calls) < shownLog; i-- {
+		v.Calls = append(v.Calls, v.call(calls[i], names, seen))
+	}
+	return v
+}
+
+func unread(messages []zalosim.ChatMessage) int {
+	n := 0
+	for _, m := range messages {
+		if !m.FromUser && m.Seen.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+// taken finds which of a person's messages the channel has acknowledged, by their
+// ids, and their forms, by the time they were signed.
+func taken(hooks []zalosim.WebhookLog, user string) map[string]bool {
+	ids := map[string]bool{}
+	for _, h := range hooks {
+		if h.User != user || h.Status != http.StatusOK {
+			continue
+		}
+		var ev struct {
+			Timestamp string `json:"timestamp"`
+			Message   struct {
+				ID string `json:"msg_id"`
+			} `json:"message"`
+		}
+		if json.Unmarshal([]byte(h.Body), &ev) != nil {
+			continue // sent raw, to see what the channel does with it
+		}
+		switch {
+		case h.Event == "user_submit_info":
+			ids[ev.Timestamp] = true
+		case strings.HasPrefix(h.Event, "user_send_"):
+			ids[ev.Message.ID] = true
+		}
+	}
+	return ids
+}
+
+// bubbles are the messages a person sees, oldest first.
+func (v *view) bubbles(messages []zalosim.ChatMessage, taken map[string]bool, now time.Time, host string) []bubble {
+	visible := messages[:0:0]
+	for _, m := range messages {
+		if !m.Hidden {
+			visible = append(visible, m)
+		}
+	}
+	visible = visible[max(0, len(visible)-shownMessages):]
+	var bubbles []bubble
+	for i, m := range visible {
+		at := m.At.In(vietnam)
+		b := bubble{words: v.words, Element: "m-" + m.ID, URL: v.Citizen.URL, Account: v.Account, Name: v.Citizen.Name,
+			Clock: at.Format("15:04"), Mine: m.FromUser, Staff: m.AdminID != "", Kind: m.Kind, Ask: m.AskInfo, Buttons: m.Buttons,
+			Runs: linkify(m.Text), Emoji: onlyEmoji(m.Text), First: i == 0 || visible[i-1].FromUser != m.FromUser}
+		if i == 0 || at.Format(time.DateOnly) != visible[i-1].At.In(vietnam).Format(time.DateOnly) {
+			b.First, b.Day = true, v.day(at, now)
+		}
+		b.Picture, b.Foreign = v.picture(m, host)
+		b.Tick = tick(m, taken)
+		b.TickText = v.T("tick." + b.Tick)
+		bubbles = append(bubbles, b)
+	}
+	return bubbles
+}
+
+func (v *view) day(at, now time.Time) string {
+	if at.Format(time.DateOnly) == now.In(vietnam).Format(time.DateOnly) {
+		return v.T("phone.today")
+	}
+	return v.texts.Day(v.Lang, at)
+}
+
+// tick says how far a message has come: the account's by Zalo's receipts, a
+// person's by the channel's acknowledgement.
+func tick(m zalosim.ChatMessage, taken map[string]bool) string {
+	switch {
+	case m.FromUser && (taken[m.ID] || m.Kind == "form" && taken[strconv.FormatInt(m.At.UnixMilli(), 10)]):
+		return "delivered"
+	case !m.Seen.IsZero():
+		return "seen"
+	case !m.Delivered.IsZero():
+		return "delivered"
+	}
+	return "sending"
+}
+
+// picture decides which picture a message shows: our own drawings for the samples
+// people send, what this server itself serves, and nothing from elsewhere.
+func (v *view) picture(m zalosim.ChatMessage, host string) (shown, foreign string) {
+	if m.FromUser {
+		switch m.Kind {
+		case "image":
+			return v.Base + "/assets/receipt.svg", ""
+		case "sticker":
+			return v.Base + "/assets/sticker.svg", ""
+		}
+		return "", ""
+	}
+	address := m.ImageURL
+	if m.AskInfo != nil {
+		address = m.AskInfo.ImageURL
+	}
+	if address == "" {
+		return "", ""
+	}
+	u, err := url.Parse(address)
+	if err == nil && (u.Host == host || isLoopback(u.Hostname()) && u.Port() == portOf(host)) {
+		return u.RequestURI(), ""
+	}
+	return "", address
+}
+
+func portOf(host string) string {
+	u := url.URL{Host: host}
+	return u.Port()
+}
+
+func (v *view) webhook(h zalosim.WebhookLog, names map[string]string, seen map[string]int) entry {
+	e := entry{words: v.words, Clock: h.At.In(vietnam).Format("15:04:05"), What: h.Event, Who: who(names, h.User),
+		Status: strconv.Itoa(h.Status), Mood: "bad", Request: pretty(h.Body), Mine: h.User == v.Citizen.ID}
+	if h.Try > 0 {
+		e.Who = strings.TrimPrefix(e.Who+" · "+v.T("log.tries", "N", h.Try+1), " · ")
+	}
+	switch {
+	case h.Status == http.StatusOK:
+		e.Mood = "good"
+	case h.Status == 0:
+		e.Status = v.T("log.unanswered")
+		if h.Err != "" {
+			e.Response = h.Err
+		}
+	}
+	e.Element = element("w", seen, h.At.String(), h.Event, h.Body, strconv.Itoa(h.Try))
+	return e
+}
+
+func (v *view) call(c zalosim.APICall, names map[string]string, seen map[string]int) entry {
+	e := entry{words: v.words, Clock: c.At.In(vietnam).Format("15:04:05"), What: c.Method + " " + c.Path, Who: who(names, c.User),
+		Status: strconv.Itoa(c.Status), Mood: "bad", Request: pretty(c.Request), Response: pretty(c.Response), Mine: c.User == v.Citizen.ID}
+	var answer struct {
+		Error json.Number `json:"error"`
+	}
+	switch err := json.Unmarshal([]byte(c.Response), &answer); {
+	case c.Status == 0:
+		e.Status = v.T("log.unanswered")
+	case err == nil && answer.Error != "" && answer.Error != "0":
+		e.Status = "error " + answer.Error.String() // Zalo's own word, in the answer below
+	case c.Status == http.StatusOK:
+		e.Mood = "good"
+	}
+	e.Element = element("c", seen, c.At.String(), c.Path, c.Request, c.Response)
+	return e
+}
+
+func who(names map[string]string, user string) string {
+	if name := names[user]; name != "" {
+		return name
+	}
+	return user
+}
+
+// element names a log entry by what it says, for the logs give no ids. Twins get
+// a number: seen counts them.
+func element(kind string, seen map[string]int, parts ...string) string {
+	id := fmt.Sprintf("%s-%x", kind, sum(strings.Join(parts, "\x00")))
+	seen[id]++
+	if n := seen[id]; n > 1 {
+		id = fmt.Sprintf("%s-%d", id, n)
+	}
+	return id
+}
+
+func sum(text string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(text))
+	return h.Sum64()
+}
+
+// pieces are the parts of the page that change. Messages and log entries never do
+// once they are there; only the ticks beside a message do.
+func (v *view) pieces() []piece {
+	var all []piece
+	add := func(list, after, id, version, template string, data any) {
+		all = append(all, piece{ID: id, List: list, After: after, Version: version, template: template, data: data})
+	}
+	add("", "", "head", strconv.FormatBool(v.Citizen.Follows), "head", v)
+	after := ""
+	for _, b := range v.Bubbles {
+		add("messages", after, b.Element, "1", "message", b)
+		add("", "", "t-"+b.Element, b.Tick, "tick", b)
+		after = b.Element
+	}
+	after = ""
+	for _, c := range v.Citizens {
+		id := "citizen-" + c.ID
+		add("citizens", after, id, strconv.Itoa(c.Unread)+c.Name, "citizen", c)
+		after = id
+	}
+	for list, entries := range map[string][]entry{"events": v.Webhooks, "calls": v.Calls} {
+		after = ""
+		for _, e := range entries {
+			add(list, after, e.Element, "1", "entry", e)
+			after = e.Element
+		}
+	}
+	return all
+}
