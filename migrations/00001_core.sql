@@ -159,3 +159,11 @@ END $$;
 
 CREATE TABLE turned_event_default PARTITION OF turned_event DEFAULT;
 SELECT make_turned_event_partitions((now() AT TIME ZONE 'UTC')::date);
+
+-- What operators are told by mail and has not gone out yet (bot/alert).
+CREATE TABLE alert (
+    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    key       text NOT NULL,
+    data      jsonb,
+    raised_at timestamptz NOT NULL DEFAULT now()
+);

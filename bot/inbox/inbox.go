@@ -216,7 +216,9 @@ VALUES ($1, '', $2, $3, $4, $4, $5)`,
 }
 
 // clean makes a cause storable: Postgres takes no NUL bytes in text.
-func clean(cause string) string { return strings.ToValidUTF8(strings.ReplaceAll(cause, "\x00", ""), "") }
+func clean(cause string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(cause, "\x00", ""), "")
+}
 
 // Promise puts an event of our own into the inbox, inside the transaction that
 // settles the promise it fulfils. id tells repetitions apart.

@@ -135,3 +135,24 @@ func (in *Inbox) Tidy(ctx context.Context, now time.Time) error {
 	}
 	return nil
 }
+
+// Drop removes events unturned (their person was erased since), and gives the
+// claim back when last is true.
+func (in *Inbox) Drop(ctx context.Context, c *Claim, keys [][]byte, last bool) error {
+	return pgx.BeginFunc(ctx, in.pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+DELETE FROM inbox i USING inbox_claim c
+WHERE i.oa_id = $1 AND i.citizen = $2 AND i.key = ANY ($3)
+  AND c.oa_id = $1 AND c.citizen = $2 AND c.token = $4`, c.Who.OA, c.Who.User, keys, c.Token)
+		if err != nil {
+			return fmt.Errorf("drop events: %w", err)
+		}
+		if last {
+			_, err = tx.Exec(ctx, `DELETE FROM inbox_claim WHERE oa_id = $1 AND citizen = $2 AND token = $3`, c.Who.OA, c.Who.User, c.Token)
+			if err != nil {
+				return fmt.Errorf("release claim: %w", err)
+			}
+		}
+		return nil
+	})
+}
