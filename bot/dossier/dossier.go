@@ -123,6 +123,7 @@ type Detail struct {
 	SeenAt      time.Time
 	Owner       string // masked: "N*** T** M**"; empty when unknown
 	Officer     string // who has it now, as the system writes it; may be empty
+	Complete    bool   // false: steps and requests could not be read now
 	Steps       []Step // oldest first
 	Supplements []Supplement
 	Fees        []Fee

@@ -10,6 +10,9 @@ import (
 // database: Vietnam has had one offset and no summer time since 1975.
 var Local = time.FixedZone("Asia/Ho_Chi_Minh", 7*3600)
 
+// farFuture is a day before which every date lies.
+var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, Local)
+
 // maxFound bounds how many codes of one message are reported.
 const maxFound = 20
 
