@@ -17,6 +17,13 @@ CREATE TABLE instance (
     beat_at    timestamptz NOT NULL DEFAULT now()
 );
 
+-- One row: when any instance beat last. It outlives the instances.
+CREATE TABLE heartbeat (
+    only    boolean PRIMARY KEY DEFAULT true CHECK (only),
+    beat_at timestamptz
+);
+INSERT INTO heartbeat DEFAULT VALUES;
+
 -- One row: the server this installation last ran on. Where the server says
 -- something else (failover, restore), nothing is sent until `congdanso resume`.
 CREATE TABLE installation (
