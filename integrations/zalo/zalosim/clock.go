@@ -40,18 +40,25 @@ func (c *Clock) now() time.Time {
 // Advance moves the clock forward.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.at = c.at.Add(d)
 	c.offset += d
 	close(c.moved)
 	c.moved = make(chan struct{})
-	c.mu.Unlock()
 }
 
-// until returns the real time to wait until at (negative or zero: now; ok is
-// false when only a move can bring it), and a channel closed at the next move.
-func (c *Clock) until(at time.Time) (wait time.Duration, ok bool, moved <-chan struct{}) {
+// until returns the real time to wait until at; runs is false when only a move
+// can bring it.
+func (c *Clock) until(at time.Time) (wait time.Duration, runs bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	wait = at.Sub(c.now())
-	return wait, wait <= 0 || !c.frozen, c.moved
+	return wait, wait <= 0 || !c.frozen
+}
+
+// nextMove is closed at the next move.
+func (c *Clock) nextMove() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.moved
 }
