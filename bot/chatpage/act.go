@@ -135,11 +135,15 @@ func (p *Page) send(user, kind, caption string) error {
 // international writes a phone number as Zalo does in its form's answer, 84…; what
 // is no number stays as it is, so that wrong input can be tried too.
 func international(phone string) string {
-	digits := strings.NewReplacer(" ", "", ".", "", "-", "").Replace(strings.TrimSpace(phone))
+	phone = strings.TrimSpace(phone)
+	digits := strings.TrimPrefix(strings.NewReplacer(" ", "", ".", "", "-", "").Replace(phone), "+")
+	if strings.Trim(digits, "0123456789") != "" {
+		return phone
+	}
 	if rest, ok := strings.CutPrefix(digits, "0"); ok {
 		return "84" + rest
 	}
-	return strings.TrimPrefix(digits, "+")
+	return digits
 }
 
 // adminID makes the same decimal id of the same staff name every time.
