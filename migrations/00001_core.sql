@@ -19,7 +19,7 @@ CREATE TABLE instance (
 
 -- One row: when any instance beat last. It outlives the instances.
 CREATE TABLE heartbeat (
-    only    boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single  boolean PRIMARY KEY DEFAULT true CHECK (single),
     beat_at timestamptz
 );
 INSERT INTO heartbeat DEFAULT VALUES;
@@ -27,7 +27,7 @@ INSERT INTO heartbeat DEFAULT VALUES;
 -- One row: the server this installation last ran on. Where the server says
 -- something else (failover, restore), nothing is sent until `congdanso resume`.
 CREATE TABLE installation (
-    only              boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single            boolean PRIMARY KEY DEFAULT true CHECK (single),
     system_identifier text,
     timeline          integer,
     resumed_at        timestamptz,
