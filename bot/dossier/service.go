@@ -96,7 +96,9 @@ func (s *Service) Lookup(ctx context.Context, who bot.CitizenID, eventID string,
 	}
 	a, err := s.ask(ctx, code, false)
 	if unknown := errors.Is(err, ErrNotFound); unknown || err == nil && st.slow() {
-		if err := s.store.answered(context.WithoutCancel(ctx), who, eventID, code, unknown, now); err != nil {
+		ctx, cancel := grace(ctx)
+		defer cancel()
+		if err := s.store.answered(ctx, who, eventID, code, unknown, now); err != nil {
 			return View{}, err
 		}
 	}
@@ -122,15 +124,21 @@ func (s *Service) Prove(ctx context.Context, who bot.CitizenID, eventID string, 
 	if _, _, err := s.store.open(ctx, s.store.pool, s.store.codeHash(code), s.store.citizenHash(who), now); err != nil {
 		// A guess that was already written, by a turn that is repeated, may be the
 		// very one that closed the lock: then the guess itself decides.
-		if known, again := s.store.written(ctx, eventID, code, digits); again != nil || !known {
-			return Detail{}, errors.Join(err, again)
+		known, againErr := s.store.written(ctx, eventID, code, digits)
+		if againErr != nil {
+			return Detail{}, againErr
+		}
+		if !known {
+			return Detail{}, err
 		}
 	}
 	a, err := s.ask(ctx, code, true)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Detail{}, err
 	}
-	g, err := s.store.guess(ctx, who, eventID, code, digits, now)
+	books, cancelBooks := grace(ctx)
+	defer cancelBooks()
+	g, err := s.store.guess(books, who, eventID, code, digits, now)
 	if err != nil {
 		return Detail{}, err
 	}
@@ -138,7 +146,7 @@ func (s *Service) Prove(ctx context.Context, who bot.CitizenID, eventID string, 
 		if !matches(r.Factors, digits) {
 			continue
 		}
-		if err := s.store.right(ctx, who, code, g, r.ID); err != nil {
+		if err := s.store.right(books, who, code, g, r.ID); err != nil {
 			return Detail{}, err
 		}
 		return s.detail(ctx, code, r, a.SeenAt), nil
@@ -278,9 +286,7 @@ func (s *Service) ask(ctx context.Context, code Code, whole bool) (answer, error
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	// What follows is for an answer, however late: it may not share the deadline
-	// that has just passed.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	ctx, cancel := grace(ctx)
 	defer cancel()
 	last, knownErr := s.store.known(ctx, code)
 	if knownErr != nil {
@@ -303,6 +309,12 @@ func (s *Service) ask(ctx context.Context, code Code, whole bool) (answer, error
 		away.RetryAfter = cause.RetryAfter
 	}
 	return answer{}, away
+}
+
+// grace gives our own database a second after the procedure system has used up
+// the budget: the answer is known by then, and only has to be written down.
+func grace(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 }
 
 // lagged is how long a dossier that was seen is not taken for unknown.
