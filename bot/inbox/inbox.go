@@ -12,6 +12,7 @@ package inbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -220,10 +221,15 @@ func clean(cause string) string {
 	return strings.ToValidUTF8(strings.ReplaceAll(cause, "\x00", ""), "")
 }
 
-// Promise puts an event of our own into the inbox, inside the transaction that
-// settles the promise it fulfils. id tells repetitions apart.
-func (in *Inbox) Promise(ctx context.Context, tx pgx.Tx, who bot.CitizenID, id string, body []byte, at time.Time) error {
-	err := exec(ctx, tx, []entry{{who: who, key: in.Key(id), signed: at, accepted: at, ours: true,
+// Put puts an event of our own into the inbox, inside the transaction that
+// settles the promise it fulfils. id tells repetitions apart. The poll finds it.
+func (in *Inbox) Put(ctx context.Context, tx pgx.Tx, who bot.CitizenID, id string, due bot.Due) error {
+	body, err := json.Marshal(due)
+	if err != nil {
+		return fmt.Errorf("encode promise: %w", err)
+	}
+	now := time.Now().UTC()
+	err = exec(ctx, tx, []entry{{who: who, key: in.Key(id), signed: now, accepted: now, ours: true,
 		body: in.keys.Seal(bodyPurpose, body)}})
 	if err != nil {
 		return fmt.Errorf("keep promise: %w", err)
