@@ -90,8 +90,8 @@ SELECT key, count(*), min(raised_at), max(id), (array_agg(data ORDER BY id DESC)
 			k.Data = map[string]any{}
 		}
 		k.Data["Count"], k.Data["Since"] = k.Count, texts.Moment(lang, k.Since, time.Now())
-		subject := texts.Text(lang, "alert."+k.Key+".subject", k.Data)
-		body := texts.Text(lang, "alert."+k.Key+".body", k.Data)
+		subject := texts.Text(lang, k.Key+".subject", k.Data)
+		body := texts.Text(lang, k.Key+".body", k.Data)
 		if err := mailer.Send(ctx, subject, body); err != nil {
 			return fmt.Errorf("mail alert %s: %w", k.Key, err)
 		}
