@@ -81,7 +81,7 @@ func create(t testing.TB, from string) string {
 	t.Helper()
 	s := shared(t)
 	name := fmt.Sprintf("test_%d", databases.Add(1))
-	if _, err := s.admin.Exec(context.Background(), "CREATE DATABASE "+name+" "+from+" STRATEGY file_copy"); err != nil {
+	if _, err := s.admin.Exec(context.Background(), "CREATE DATABASE "+name+" "+from); err != nil {
 		t.Fatalf("make database %s: %v", name, err)
 	}
 	t.Cleanup(func() {
