@@ -145,7 +145,8 @@ func (b *bench) answer(body []byte) {
 	case text == "năm nút":
 		b.reply(ev.Sender.ID, "Năm nút dài nhất:", "Xem giấy tờ cần nộp", "Báo khi có thay đổi", "Địa chỉ, giờ làm việ", "Gặp cán bộ tiếp dân", "Về đầu trang kênh nà")
 	default:
-		b.reply(ev.Sender.ID, "Ông/bà vừa nhắn: "+text)
+		said := []rune("Ông/bà vừa nhắn: " + text)
+		b.reply(ev.Sender.ID, string(said[:min(len(said), 2000)]))
 	}
 }
 

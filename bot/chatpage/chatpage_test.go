@@ -3,6 +3,7 @@ package chatpage_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -26,7 +27,10 @@ func TestWithoutScript(t *testing.T) {
 	contains(t, page, "Đang quan tâm", "Xin chào! Đây là kênh", `value="#Tra cứu hồ sơ"`, `href="https://congdanso.ninhbinh.gov.vn/privacy"`)
 
 	_, page = b.submit(user(lan, "say"), "text", "dòng một\r\ndòng hai")
-	contains(t, page, "Ông/bà vừa nhắn: dòng một\ndòng hai", "Đã nhận")
+	contains(t, page, "Ông/bà vừa nhắn: dòng một\ndòng hai")
+	b.until("the acknowledged webhook", func() bool { return strings.Contains(b.lastEvent("user_send_text"), "dòng hai") })
+	_, page = b.get("/u/" + lan)
+	contains(t, page, "Đã nhận")
 
 	_, page = b.submit(user(lan, "tap"), "hide", "#Gặp cán bộ")
 	contains(t, page, "Ông/bà vừa nhắn: #Gặp cán bộ")
@@ -120,24 +124,19 @@ func TestNobodyYet(t *testing.T) {
 func TestEscaping(t *testing.T) {
 	b := newBench(t)
 	evil := `<script>alert(1)</script><img src=x onerror=alert(2)>"'</textarea>`
-	_, page := b.submit(user(lan, "say"), "text", evil)
+	b.submit(user(lan, "say"), "text", evil)
 	b.submit("/citizens", "name", `<b>Đậm</b>`)
 	b.reply(lan, "nút", `<i>nghiêng</i>" onclick="alert(3)`)
 	b.submit(user(lan, "staff"), "admin", "<u>x</u>", "text", evil)
 	b.until("the webhook log", func() bool { return strings.Contains(b.lastEvent("oa_send_text"), "admin_id") })
-	_, page = b.get("/u/" + lan)
-	for _, raw := range []string{"<script>alert", "<img src=x", "<b>Đậm", "<i>nghiêng", `" onclick="`} {
-		if strings.Contains(page, raw) {
-			t.Errorf("the page holds %q unescaped", raw)
+	_, page := b.get("/u/" + lan)
+	for name, html := range map[string]string{"page": page, "live connection": b.listen(lan)} {
+		for _, raw := range []string{"<script>alert", "<img src=x", "<b>Đậm", "<i>nghiêng", `" onclick="`} {
+			if strings.Contains(html, raw) {
+				t.Errorf("%s: %q stands unescaped", name, raw)
+			}
 		}
-	}
-	contains(t, page, "&lt;script&gt;alert(1)")
-
-	live := b.listen(lan)
-	for _, raw := range []string{"<script>alert", "<img src=x", "<b>Đậm", "<i>nghiêng", `" onclick="`} {
-		if strings.Contains(live, raw) {
-			t.Errorf("the live connection sends %q unescaped", raw)
-		}
+		contains(t, html, "&lt;script&gt;alert(1)", "&lt;b&gt;Đậm")
 	}
 
 	b.reply(lan, "javascript:alert(1) và http://xau.example/\"onmouseover=alert(4)")
@@ -147,18 +146,25 @@ func TestEscaping(t *testing.T) {
 	}
 }
 
-// listen reads the first batch of a live connection.
+// listen reads the HTML that a live connection sends first.
 func (b *bench) listen(id string) string {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	lines := b.stream(ctx, id)
 	var all strings.Builder
-	for line := range lines {
+	for line := range b.stream(ctx, id) {
 		if line == "event: ready" {
-			return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\"`, `"`, `\u0026`, "&").Replace(all.String())
+			return all.String()
 		}
-		all.WriteString(line + "\n")
+		data, ok := strings.CutPrefix(line, "data: ")
+		if !ok {
+			continue
+		}
+		var piece struct{ HTML string }
+		if err := json.Unmarshal([]byte(data), &piece); err != nil {
+			b.t.Fatalf("%v in %s", err, data)
+		}
+		all.WriteString(piece.HTML)
 	}
 	b.t.Fatal("the live connection ended early")
 	return ""

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"congdanso/bot"
 	"congdanso/integrations/zalo/zalosim"
 )
 
@@ -26,6 +27,7 @@ type view struct {
 	Account  string
 	Citizen  citizen // whose phone it is; without ID: nobody's
 	Citizens []citizen
+	Others   int // unread messages of the other citizens
 	Bubbles  []bubble
 	Webhooks []entry
 	Calls    []entry
@@ -33,6 +35,26 @@ type view struct {
 	Menu     []MenuItem
 	Samples  []Sample
 	Notice   string
+}
+
+// pick is a link that changes how the page looks: what it sets, what it says, and
+// what it says where there is little room.
+type pick struct{ Value, Text, Short string }
+
+// TypeSwitch offers the other size of type, LangSwitch the other language.
+func (v *view) TypeSwitch() pick {
+	if v.Large {
+		return pick{"normal", v.T("type_normal"), "A−"}
+	}
+	return pick{"large", v.T("type_large"), "A+"}
+}
+
+// LangSwitch names the other language in itself.
+func (v *view) LangSwitch() pick {
+	if v.Lang == bot.Vietnamese {
+		return pick{bot.English, v.T("language"), "EN"}
+	}
+	return pick{bot.Vietnamese, v.T("language"), "VI"}
 }
 
 // citizen is a person in the row of test citizens.
@@ -101,6 +123,7 @@ func (p *Page) view(w words, user zalosim.User, host string) *view {
 			v.Citizen = c // what has been unread until now is before their eyes
 		} else {
 			c.Unread = unread(p.sim.Messages(u.ID))
+			v.Others += c.Unread
 		}
 		v.Citizens = append(v.Citizens, c)
 		names[u.ID] = u.Name
@@ -302,6 +325,7 @@ func (v *view) pieces() []piece {
 	add := func(list, after, id, version, template string, data any) {
 		all = append(all, piece{ID: id, List: list, After: after, Version: version, template: template, data: data})
 	}
+	add("", "", "others", strconv.Itoa(v.Others), "others", v)
 	add("", "", "head", strconv.FormatBool(v.Citizen.Follows), "head", v)
 	after := ""
 	for _, b := range v.Bubbles {

@@ -140,7 +140,7 @@
     }
     const copy = e.target.closest(".copy");
     if (!copy) return;
-    const raw = copy.parentElement.querySelectorAll("pre")[[...copy.parentElement.querySelectorAll(".copy")].indexOf(copy)];
+    const raw = copy.closest(".part").querySelector("pre");
     try {
       await navigator.clipboard.writeText(raw.textContent);
       const label = copy.textContent;
