@@ -154,6 +154,18 @@ func TestPanels(t *testing.T) {
 	}
 	picture(t, p, "panels")
 
+	// On a phone the panels stand below the chat.
+	small := browser.Open(t, b.url, 360, 740)
+	small.Do(chromedp.Click(chromedp.CSS(".top .to-panels")))
+	small.Wait("the panels", `document.getElementById("panels").getBoundingClientRect().top < 10`)
+	if wide := chatpagetest.Eval[float64](small, overflow); wide > 0 {
+		t.Errorf("the page is %v pixels wider than the window", wide)
+	}
+	picture(t, small, "panels-360")
+	small.Do(chromedp.Click(chromedp.CSS(`.samples button[value="H42.16-240610-0002"]`)))
+	small.WaitReply("Ông/bà vừa nhắn: H42.16-240610-0002")
+	small.Wait("the phone", `document.getElementById("phone").getBoundingClientRect().top > -10`)
+
 	// Refused input says so and gives the text back.
 	p.Allow("status of 400")
 	p.Say(strings.Repeat("a", 70_000))

@@ -130,7 +130,7 @@ func TestEscaping(t *testing.T) {
 	b.submit(user(lan, "staff"), "admin", "<u>x</u>", "text", evil)
 	b.until("the webhook log", func() bool { return strings.Contains(b.lastEvent("oa_send_text"), "admin_id") })
 	_, page := b.get("/u/" + lan)
-	for name, html := range map[string]string{"page": page, "live connection": b.listen(lan)} {
+	for name, html := range map[string]string{"page": page, "live connection": b.firstBatch(lan)} {
 		for _, raw := range []string{"<script>alert", "<img src=x", "<b>Đậm", "<i>nghiêng", `" onclick="`} {
 			if strings.Contains(html, raw) {
 				t.Errorf("%s: %q stands unescaped", name, raw)
@@ -146,31 +146,14 @@ func TestEscaping(t *testing.T) {
 	}
 }
 
-// listen reads the HTML that a live connection sends first.
-func (b *bench) listen(id string) string {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	var all strings.Builder
-	for line := range b.stream(ctx, id) {
-		if line == "event: ready" {
-			return all.String()
-		}
-		data, ok := strings.CutPrefix(line, "data: ")
-		if !ok {
-			continue
-		}
-		var piece struct{ HTML string }
-		if err := json.Unmarshal([]byte(data), &piece); err != nil {
-			b.t.Fatalf("%v in %s", err, data)
-		}
-		all.WriteString(piece.HTML)
-	}
-	b.t.Fatal("the live connection ended early")
-	return ""
+// sent is one event of a live connection: a piece, or the mark that all are sent.
+type sent struct {
+	ready    bool
+	ID, HTML string
 }
 
-func (b *bench) stream(ctx context.Context, id string) <-chan string {
+// live opens a live connection and hands over what it sends until ctx ends.
+func (b *bench) live(ctx context.Context, id string) <-chan sent {
 	b.t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url+user(id, "live"), nil)
 	if err != nil {
@@ -181,51 +164,87 @@ func (b *bench) stream(ctx context.Context, id string) <-chan string {
 		b.t.Fatal(err)
 	}
 	if got := resp.Header.Get("Content-Type"); got != "text/event-stream" {
-		b.t.Fatalf("content type %q", got)
+		b.t.Fatalf("content type %q, want text/event-stream", got)
 	}
-	lines := make(chan string)
+	events := make(chan sent)
 	go func() {
 		defer resp.Body.Close()
-		defer close(lines)
+		defer close(events)
 		scan := bufio.NewScanner(resp.Body)
 		scan.Buffer(nil, 1<<20)
 		for scan.Scan() {
+			ev := sent{ready: scan.Text() == "event: ready"}
+			data, piece := strings.CutPrefix(scan.Text(), "data: ")
+			if piece {
+				if err := json.Unmarshal([]byte(data), &ev); err != nil {
+					b.t.Errorf("live connection: %v in %s", err, data)
+					return
+				}
+			}
+			if !piece && !ev.ready {
+				continue
+			}
 			select {
-			case lines <- scan.Text():
+			case events <- ev:
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
-	return lines
+	return events
+}
+
+// firstBatch reads the HTML that a live connection sends first.
+func (b *bench) firstBatch(id string) string {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var all strings.Builder
+	for ev := range b.live(ctx, id) {
+		if ev.ready {
+			return all.String()
+		}
+		all.WriteString(ev.HTML)
+	}
+	b.t.Fatal("the live connection ended early")
+	return ""
 }
 
 func TestLiveSendsOnlyChanges(t *testing.T) {
 	b := newBench(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	lines := b.stream(ctx, lan)
-	await := func(marker string) string {
-		var all strings.Builder
-		for line := range lines {
-			all.WriteString(line + "\n")
-			if strings.Contains(line, marker) {
-				return all.String()
+	events := b.live(ctx, lan)
+	times := map[string]int{} // how often each message was sent
+	await := func(text string) {
+		for ev := range events {
+			if strings.HasPrefix(ev.ID, "m-") {
+				times[ev.ID]++
+			}
+			if text == "" && ev.ready || text != "" && strings.HasPrefix(ev.ID, "m-") && strings.Contains(ev.HTML, text) {
+				return
 			}
 		}
-		t.Fatalf("the connection ended before %q came", marker)
-		return ""
+		t.Fatalf("the connection ended before %q came", text)
 	}
-	await("event: ready")
-	b.sim.SendText(lan, "tin thứ nhất")
-	await("Ông/bà vừa nhắn: tin thứ nhất")
-	b.sim.SendText(lan, "tin thứ hai")
-	second := await("Ông/bà vừa nhắn: tin thứ hai")
-	if strings.Contains(second, `"list":"messages"`) && strings.Count(second, "vừa nhắn: tin thứ nhất\\u003c/p") > 0 {
-		t.Errorf("the first message is sent again:\n%s", second)
+	await("")
+	for _, text := range []string{"tin thứ nhất", "tin thứ hai", "tin thứ ba"} {
+		b.sim.SendText(lan, text)
+		await("Ông/bà vừa nhắn: " + text)
+	}
+	if len(times) != 6 {
+		t.Errorf("%d messages came, want 6", len(times))
+	}
+	for id, n := range times {
+		if n != 1 {
+			t.Errorf("message %s came %d times", id, n)
+		}
 	}
 	b.page.Close() // a server that shuts down ends the connection
-	for range lines {
+	for range events {
+	}
+	if ctx.Err() != nil {
+		t.Error("Close left the connection open")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"congdanso/integrations/zalo/zalosim"
@@ -114,4 +115,35 @@ func (p *Page) sendChanges(w io.Writer, v *view, sent map[string]string) error {
 		return fmt.Errorf("send heartbeat: %w", err)
 	}
 	return nil
+}
+
+// pieces are the parts of the page that change. Messages and log entries never do
+// once they are there; only the ticks beside a message do.
+func (v *view) pieces() []piece {
+	var all []piece
+	add := func(list, after, id, version, template string, data any) {
+		all = append(all, piece{ID: id, List: list, After: after, Version: version, template: template, data: data})
+	}
+	add("", "", "others", strconv.Itoa(v.Others), "others", v)
+	add("", "", "head", strconv.FormatBool(v.Citizen.Follows), "head", v)
+	after := ""
+	for _, b := range v.Bubbles {
+		add("messages", after, b.Element, "1", "message", b)
+		add("", "", "t-"+b.Element, b.Tick, "tick", b)
+		after = b.Element
+	}
+	after = ""
+	for _, c := range v.Citizens {
+		id := "citizen-" + c.ID
+		add("citizens", after, id, strconv.Itoa(c.Unread)+c.Name, "citizen", c)
+		after = id
+	}
+	for list, entries := range map[string][]entry{"events": v.Webhooks, "calls": v.Calls} {
+		after = ""
+		for _, e := range entries {
+			add(list, after, e.Element, "1", "entry", e)
+			after = e.Element
+		}
+	}
+	return all
 }

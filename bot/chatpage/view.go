@@ -2,8 +2,6 @@ package chatpage
 
 import (
 	"encoding/json"
-	"fmt"
-	"hash/fnv"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,11 +12,8 @@ import (
 	"congdanso/integrations/zalo/zalosim"
 )
 
-// How much of the past a page shows.
-const (
-	shownMessages = 200
-	shownLog      = 100
-)
+// shownMessages is how much of a chat's past a page shows.
+const shownMessages = 200
 
 // view is everything a page shows, read from the stand-in at one moment.
 type view struct {
@@ -94,20 +89,6 @@ type bubble struct {
 // Tap reports whether tapping b sends its payload; the others open something.
 func (bubble) Tap(b zalosim.Button) bool { return strings.HasPrefix(b.Type, "oa.query.") }
 
-// entry is one line of a log: a webhook tried, or a call answered.
-type entry struct {
-	words
-	Element  string
-	Clock    string
-	What     string
-	Who      string
-	Status   string
-	Mood     string // good, bad, open
-	Request  string
-	Response string // empty for webhooks
-	Mine     bool   // it is about the citizen shown
-}
-
 // kinds is the attachment menu, in its order.
 var kinds = []string{"image", "sticker", "location", "file", "audio", "video", "business_card"}
 
@@ -128,17 +109,11 @@ func (p *Page) view(w words, user zalosim.User, host string) *view {
 		v.Citizens = append(v.Citizens, c)
 		names[u.ID] = u.Name
 	}
-	seen := map[string]int{}
 	calls, hooks := p.sim.Calls(), p.sim.Webhooks()
 	if user.ID != "" {
 		v.Bubbles = v.bubbles(p.sim.Messages(user.ID), taken(hooks, user.ID), p.sim.Clock().Now(), host)
 	}
-	for i := len(hooks) - 1; i >= 0 && len(v.Webhooks) < shownLog; i-- {
-		v.Webhooks = append(v.Webhooks, v.webhook(hooks[i], names, seen))
-	}
-	for i := len(calls) - 1; i >= 0 && len(v.Calls) < shownLog; i-- {
-		v.Calls = append(v.Calls, v.call(calls[i], names, seen))
-	}
+	v.Webhooks, v.Calls = v.webhookLog(hooks, names), v.callLog(calls, names)
 	return v
 }
 
@@ -255,96 +230,4 @@ func (v *view) picture(m zalosim.ChatMessage, host string) (shown, foreign strin
 func portOf(host string) string {
 	u := url.URL{Host: host}
 	return u.Port()
-}
-
-func (v *view) webhook(h zalosim.WebhookLog, names map[string]string, seen map[string]int) entry {
-	e := entry{words: v.words, Clock: h.At.In(vietnam).Format("15:04:05"), What: h.Event, Who: who(names, h.User),
-		Status: strconv.Itoa(h.Status), Mood: "bad", Request: pretty(h.Body), Mine: h.User == v.Citizen.ID}
-	if h.Try > 0 {
-		e.Who = strings.TrimPrefix(e.Who+" · "+v.T("log.tries", "N", h.Try+1), " · ")
-	}
-	switch {
-	case h.Status == http.StatusOK:
-		e.Mood = "good"
-	case h.Status == 0:
-		e.Status = v.T("log.unanswered")
-		if h.Err != "" {
-			e.Response = h.Err
-		}
-	}
-	e.Element = element("w", seen, h.At.String(), h.Event, h.Body, strconv.Itoa(h.Try))
-	return e
-}
-
-func (v *view) call(c zalosim.APICall, names map[string]string, seen map[string]int) entry {
-	e := entry{words: v.words, Clock: c.At.In(vietnam).Format("15:04:05"), What: c.Method + " " + c.Path, Who: who(names, c.User),
-		Status: strconv.Itoa(c.Status), Mood: "bad", Request: pretty(c.Request), Response: pretty(c.Response), Mine: c.User == v.Citizen.ID}
-	var answer struct {
-		Error json.Number `json:"error"`
-	}
-	switch err := json.Unmarshal([]byte(c.Response), &answer); {
-	case c.Status == 0:
-		e.Status = v.T("log.unanswered")
-	case err == nil && answer.Error != "" && answer.Error != "0":
-		e.Status = "error " + answer.Error.String() // Zalo's own word, in the answer below
-	case c.Status == http.StatusOK:
-		e.Mood = "good"
-	}
-	e.Element = element("c", seen, c.At.String(), c.Path, c.Request, c.Response)
-	return e
-}
-
-func who(names map[string]string, user string) string {
-	if name := names[user]; name != "" {
-		return name
-	}
-	return user
-}
-
-// element names a log entry by what it says, for the logs give no ids. Twins get
-// a number: seen counts them.
-func element(kind string, seen map[string]int, parts ...string) string {
-	id := fmt.Sprintf("%s-%x", kind, sum(strings.Join(parts, "\x00")))
-	seen[id]++
-	if n := seen[id]; n > 1 {
-		id = fmt.Sprintf("%s-%d", id, n)
-	}
-	return id
-}
-
-func sum(text string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(text))
-	return h.Sum64()
-}
-
-// pieces are the parts of the page that change. Messages and log entries never do
-// once they are there; only the ticks beside a message do.
-func (v *view) pieces() []piece {
-	var all []piece
-	add := func(list, after, id, version, template string, data any) {
-		all = append(all, piece{ID: id, List: list, After: after, Version: version, template: template, data: data})
-	}
-	add("", "", "others", strconv.Itoa(v.Others), "others", v)
-	add("", "", "head", strconv.FormatBool(v.Citizen.Follows), "head", v)
-	after := ""
-	for _, b := range v.Bubbles {
-		add("messages", after, b.Element, "1", "message", b)
-		add("", "", "t-"+b.Element, b.Tick, "tick", b)
-		after = b.Element
-	}
-	after = ""
-	for _, c := range v.Citizens {
-		id := "citizen-" + c.ID
-		add("citizens", after, id, strconv.Itoa(c.Unread)+c.Name, "citizen", c)
-		after = id
-	}
-	for list, entries := range map[string][]entry{"events": v.Webhooks, "calls": v.Calls} {
-		after = ""
-		for _, e := range entries {
-			add(list, after, e.Element, "1", "entry", e)
-			after = e.Element
-		}
-	}
-	return all
 }
