@@ -254,3 +254,56 @@ func split(who []bot.CitizenID) (oas, users []string) {
 	}
 	return oas, users
 }
+
+// EraseAgain erases those whom a restored database knows again: wanted maps the
+// keyed hash of a citizen to the time of their erasure. What they wrote since
+// then is theirs and stays with those who were created later.
+func (s *Store) EraseAgain(ctx context.Context, wanted map[string]time.Time,
+	erase func(ctx context.Context, tx pgx.Tx, who bot.CitizenID, at time.Time) error) (n int, err error) {
+	if len(wanted) == 0 {
+		return 0, nil
+	}
+	var keys [][]byte
+	var times []time.Time
+	for key, at := range wanted {
+		keys, times = append(keys, []byte(key)), append(times, at)
+	}
+	_, err = s.pool.Exec(ctx, `
+INSERT INTO tombstone (key, erased_at) SELECT * FROM unnest($1::bytea[], $2::timestamptz[])
+ON CONFLICT (key) DO UPDATE SET erased_at = greatest(tombstone.erased_at, EXCLUDED.erased_at)`, keys, times)
+	if err != nil {
+		return 0, fmt.Errorf("set tombstones: %w", err)
+	}
+	after := bot.CitizenID{}
+	for {
+		rows, err := s.pool.Query(ctx, `
+SELECT oa_id, citizen, created_at FROM citizen WHERE (oa_id, citizen) > ($1, $2)
+ORDER BY oa_id, citizen LIMIT 5000`, after.OA, after.User)
+		if err != nil {
+			return n, fmt.Errorf("walk through citizens: %w", err)
+		}
+		type known struct {
+			OA, User string
+			Created  time.Time
+		}
+		page, err := pgx.CollectRows(rows, pgx.RowToStructByPos[known])
+		if err != nil {
+			return n, fmt.Errorf("walk through citizens: %w", err)
+		}
+		for _, k := range page {
+			after = bot.CitizenID{OA: k.OA, User: k.User}
+			at, gone := wanted[string(s.Hash(after))]
+			if !gone || k.Created.After(at) {
+				continue
+			}
+			err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return erase(ctx, tx, after, at) })
+			if err != nil {
+				return n, fmt.Errorf("erase again: %w", err)
+			}
+			n++
+		}
+		if len(page) == 0 {
+			return n, nil
+		}
+	}
+}
