@@ -69,9 +69,11 @@ type Page struct {
 	closeOnce sync.Once
 	closed    chan struct{}
 
-	mu      sync.Mutex
-	looked  map[string]string // user → the newest message of the account they have looked at
-	joining sync.Mutex        // held while a citizen is added, so that no two get one name
+	joining sync.Mutex // held while a citizen is added, so that no two get one name
+
+	mu     sync.Mutex
+	looked map[string]string          // user → the newest message of the account they have looked at
+	taken  map[string]map[string]bool // user → what of theirs the channel has acknowledged
 }
 
 // New makes the page over sim. So that badges count what is unread and "seen" is
@@ -87,6 +89,7 @@ func New(sim *zalosim.Sim, opt Options) *Page {
 		templates: template.Must(template.ParseFS(templateFiles, "templates/*.html")),
 		closed:    make(chan struct{}),
 		looked:    map[string]string{},
+		taken:     map[string]map[string]bool{},
 	}
 	assets, err := fs.Sub(assetFiles, "assets")
 	if err != nil {

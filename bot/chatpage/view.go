@@ -2,6 +2,7 @@ package chatpage
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -68,7 +69,6 @@ type bubble struct {
 	words
 	Element  string // id of its element
 	URL      string // of the citizen, for forms
-	Account  string
 	Name     string // of the citizen
 	Day      string // the separator above it, if it is the first of a day
 	Clock    string
@@ -111,7 +111,7 @@ func (p *Page) view(w words, user zalosim.User, host string) *view {
 	}
 	calls, hooks := p.sim.Calls(), p.sim.Webhooks()
 	if user.ID != "" {
-		v.Bubbles = v.bubbles(p.sim.Messages(user.ID), taken(hooks, user.ID), p.sim.Clock().Now(), host)
+		v.Bubbles = v.bubbles(p.sim.Messages(user.ID), p.acknowledged(hooks, user.ID), p.sim.Clock().Now(), host)
 	}
 	v.Webhooks, v.Calls = v.webhookLog(hooks, names), v.callLog(calls, names)
 	return v
@@ -127,10 +127,15 @@ func unread(messages []zalosim.ChatMessage) int {
 	return n
 }
 
-// taken finds which of a person's messages the channel has acknowledged, by their
-// ids, and their forms, by the time they were signed.
-func taken(hooks []zalosim.WebhookLog, user string) map[string]bool {
-	ids := map[string]bool{}
+// acknowledged notes which messages of a person the channel has taken, and returns
+// all it knows of: messages by their ids, forms by the time they were signed. It
+// remembers, for the stand-in's log is short.
+func (p *Page) acknowledged(hooks []zalosim.WebhookLog, user string) map[string]bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.taken[user] == nil {
+		p.taken[user] = map[string]bool{}
+	}
 	for _, h := range hooks {
 		if h.User != user || h.Status != http.StatusOK {
 			continue
@@ -146,12 +151,12 @@ func taken(hooks []zalosim.WebhookLog, user string) map[string]bool {
 		}
 		switch {
 		case h.Event == "user_submit_info":
-			ids[ev.Timestamp] = true
+			p.taken[user][ev.Timestamp] = true
 		case strings.HasPrefix(h.Event, "user_send_"):
-			ids[ev.Message.ID] = true
+			p.taken[user][ev.Message.ID] = true
 		}
 	}
-	return ids
+	return maps.Clone(p.taken[user])
 }
 
 // bubbles are the messages a person sees, oldest first.
@@ -166,7 +171,7 @@ func (v *view) bubbles(messages []zalosim.ChatMessage, taken map[string]bool, no
 	var bubbles []bubble
 	for i, m := range visible {
 		at := m.At.In(vietnam)
-		b := bubble{words: v.words, Element: "m-" + m.ID, URL: v.Citizen.URL, Account: v.Account, Name: v.Citizen.Name,
+		b := bubble{words: v.words, Element: "m-" + m.ID, URL: v.Citizen.URL, Name: v.Citizen.Name,
 			Clock: at.Format("15:04"), Mine: m.FromUser, Staff: m.AdminID != "", Kind: m.Kind, Ask: m.AskInfo, Buttons: m.Buttons,
 			Runs: linkify(m.Text), Emoji: onlyEmoji(m.Text), First: i == 0 || visible[i-1].FromUser != m.FromUser}
 		if i == 0 || at.Format(time.DateOnly) != visible[i-1].At.In(vietnam).Format(time.DateOnly) {
