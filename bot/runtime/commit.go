@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -78,6 +79,7 @@ func (r *Runtime) commitAll(ctx context.Context, units []*unit) []error {
 func (r *Runtime) commitTx(ctx context.Context, units []*unit) error {
 	ctx, cancel := context.WithTimeout(ctx, turnLimit)
 	defer cancel()
+	r.prepare(ctx, units)
 	var fresh []*unit
 	err := pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
 		var err error
@@ -90,6 +92,14 @@ func (r *Runtime) commitTx(ctx context.Context, units []*unit) error {
 		return r.write(ctx, tx, fresh)
 	})
 	if err != nil {
+		fresh = nil
+	}
+	for _, u := range units {
+		if !slices.Contains(fresh, u) {
+			r.outbox.Withdraw(u.items)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("commit %d turns: %w", len(units), err)
 	}
 	for _, u := range fresh {
@@ -100,6 +110,22 @@ func (r *Runtime) commitTx(ctx context.Context, units []*unit) error {
 		r.outbox.Hand(u.items)
 	}
 	return nil
+}
+
+// prepare lets delivery reserve what it can for the units' replies, so that the
+// commit itself can mark them as being sent.
+func (r *Runtime) prepare(ctx context.Context, units []*unit) {
+	var items []delivery.Item
+	for _, u := range units {
+		for _, it := range u.items { // afresh: a unit may be committed a second time, alone
+			items = append(items, delivery.Item{To: it.To, Priority: it.Priority, Message: it.Message, Call: it.Call,
+				NotBefore: it.NotBefore, ExpiresAt: it.ExpiresAt, InReplyAt: it.InReplyAt, NoHistory: it.NoHistory})
+		}
+	}
+	r.outbox.Prepare(ctx, items)
+	for _, u := range units {
+		u.items, items = items[:len(u.items):len(u.items)], items[len(u.items):]
+	}
 }
 
 // settle removes the units' events and returns the units that may write.

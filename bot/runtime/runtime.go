@@ -378,6 +378,6 @@ func (r *Runtime) bury(ctx context.Context, c *inbox.Claim, w inbox.Waiting, cau
 	}
 	r.dead.Inc()
 	slog.Error("event put aside as a dead letter", "cause", cause)
-	r.outbox.Hand(items)
+	r.outbox.Wake()
 	return nil
 }
