@@ -2,12 +2,14 @@ package chatpage_test
 
 import (
 	"flag"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
 
+	"congdanso/bot/chatpage"
 	"congdanso/bot/chatpage/chatpagetest"
 )
 
@@ -188,6 +190,24 @@ func TestLargeTypeInEnglish(t *testing.T) {
 	picture(t, p, "large-360")
 	desk := browser.Open(t, b.url+"/u/"+lan+"?lang=en&type=large", 1280, 800)
 	picture(t, desk, "large-1280")
+}
+
+func TestManySamples(t *testing.T) {
+	browser := chatpagetest.Start(t)
+	b := newBench(t, func(o *chatpage.Options) {
+		for i := range 300 {
+			o.Samples = append(o.Samples, chatpage.Sample{Code: fmt.Sprintf("H42.20-240501-%04d", i), What: "Đang giải quyết", Factor: "1234"})
+		}
+	})
+	for _, width := range []int64{360, 1280} {
+		p := browser.Open(t, b.url, width, 800)
+		p.Do(chromedp.SendKeys(chromedp.CSS("#find"), "qua hen, chua"))
+		p.Wait("the one that is late", `[...document.getElementById("samples").rows].filter(r => r.offsetParent).length === 1`)
+		if code := chatpagetest.Eval[string](p, `[...document.getElementById("samples").rows].find(r => r.offsetParent).innerText`); !strings.Contains(code, "H42.17.08-240520-0107") {
+			t.Errorf("found %q", code)
+		}
+		picture(t, p, fmt.Sprintf("samples-%d", width))
+	}
 }
 
 // Everything that acts can be reached with the keyboard and has a name.

@@ -150,6 +150,12 @@
       getSelection().selectAllChildren(raw); // no clipboard: ready for Ctrl-C
     }
   });
+  // The samples are found with or without accents.
+  const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").replace(/đ/gi, "d").toLowerCase();
+  byID("find")?.addEventListener("input", (e) => {
+    const wanted = plain(e.target.value.trim());
+    for (const row of byID("samples").rows) row.hidden = !plain(row.textContent).includes(wanted);
+  });
   byID("only")?.addEventListener("change", (e) => byID("panels").classList.toggle("only", e.target.checked));
 
   connect();
