@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -60,9 +61,31 @@ func StatementTimeout(d time.Duration) Option {
 	}
 }
 
+// OnConnect calls fn with the server's identity on every new connection, before
+// anything else uses it: after a failover nothing is done on the new server that
+// fn has not heard of. fn must be quick and safe for concurrent use.
+func OnConnect(fn func(Identity)) Option {
+	return func(c *pgxpool.Config) {
+		first := c.AfterConnect
+		c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+			if err := first(ctx, conn); err != nil {
+				return err
+			}
+			id, err := ReadIdentity(ctx, conn)
+			if err != nil {
+				return err
+			}
+			fn(id)
+			return nil
+		}
+	}
+}
+
 // Open makes a pool for url, a postgres:// URL or a key=value string. It does not
 // connect: a server that is away shows as an error of the first query, and the
 // pool recovers by itself when it is back. The only error is a malformed url.
+// A server that takes no writes (a standby, or one still recovering) counts as
+// away, so that a promotion always shows as a new connection.
 //
 // Settings given in url (statement_timeout, application_name, pool_max_conns,
 // target_session_attrs, …) win over the defaults here, options over both.
@@ -116,6 +139,9 @@ func poolConfig(url string) (*pgxpool.Config, error) {
 		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
 	}}
 	cfg.ConnConfig.DialFunc = dialer.DialContext
+	if cfg.ConnConfig.ValidateConnect == nil {
+		cfg.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
 	cfg.AfterConnect = scanUTC
 	return cfg, nil
 }

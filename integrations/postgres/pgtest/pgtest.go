@@ -133,14 +133,7 @@ func shared(t testing.TB) *process {
 // it is stopped and removed after t.
 func Durable(t testing.TB) *postgres.Cluster {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	folder, err := newFolder(ctx)
-	if err != nil {
-		t.Fatalf("Postgres for tests: %v", err)
-	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
-	return StartIn(t, postgres.Options{Dir: folder, Fsync: true})
+	return StartIn(t, postgres.Options{Dir: MigratedFolder(t), Fsync: true})
 }
 
 // StartIn starts a cluster that is stopped after t.
@@ -175,6 +168,19 @@ func Folder(t testing.TB) string {
 	dir, err := emptyFolder()
 	if err != nil {
 		t.Fatalf("make a folder for Postgres: %v", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// MigratedFolder returns a Folder that holds a migrated cluster, for StartIn.
+func MigratedFolder(t testing.TB) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	dir, err := newFolder(ctx)
+	if err != nil {
+		t.Fatalf("Postgres for tests: %v", err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
