@@ -2,6 +2,7 @@ package content
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"sort"
@@ -183,6 +184,39 @@ func (l *Library) fields(key string) []string {
 	return append(all, "Count")
 }
 
+// Keys are the keys of all texts, in any language, sorted.
+func (l *Library) Keys() []string {
+	return slices.Sorted(maps.Keys(mergedKeys(l)))
+}
+
+// Fields are the names that the texts of key read from their data, in any
+// language, sorted.
+func (l *Library) Fields(key string) []string {
+	names := slices.DeleteFunc(l.fields(key), func(name string) bool { return name == "Count" && !l.counts(key) })
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// counts reports whether key's texts differ by number, or name it.
+func (l *Library) counts(key string) bool {
+	for _, messages := range l.messages {
+		e, ok := messages[key]
+		if !ok {
+			continue
+		}
+		all := forms(e.message)
+		if len(all) > 1 {
+			return true
+		}
+		for _, form := range all {
+			if names, err := templateFields(*form); err == nil && slices.Contains(names, "Count") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // templateFields lists the names a template reads from its data.
 func templateFields(text string) ([]string, error) {
 	t, err := template.New("").Parse(text)
@@ -308,7 +342,7 @@ func (p Province) check() []Problem {
 			tell("", name, "national statuses are 1 to 10, not %d", number)
 		}
 	}
-	for _, prefix := range p.Dossier.OwnPrefixes {
+	for _, prefix := range slices.Concat(p.Dossier.OwnPrefixes, p.Dossier.NationalPrefixes) {
 		if !prefixForm.MatchString(prefix) {
 			tell("", prefix, "a prefix is a letter and two digits")
 		}

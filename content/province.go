@@ -26,6 +26,8 @@ type DossierPack struct {
 	// OwnPrefixes are the first groups of codes that the province's own offices
 	// issue, today's and those of the provinces it was made of.
 	OwnPrefixes []string `toml:"own_prefixes"`
+	// NationalPrefixes are those of the national public service portal itself.
+	NationalPrefixes []string `toml:"national_prefixes"`
 	// PrivateProcedures are the national codes of procedures whose name is
 	// nobody else's business: notices name the dossier's code only.
 	PrivateProcedures []string `toml:"private_procedures"`

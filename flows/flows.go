@@ -1,0 +1,59 @@
+// Package flows lists the channel's dialogues. Each stands in a package of its
+// own, with its steps, its state and its content keys; adding one means adding a
+// folder, its content, and a line here.
+package flows
+
+import (
+	"context"
+
+	"congdanso/bot"
+	"congdanso/bot/citizen"
+	botdossier "congdanso/bot/dossier"
+	"congdanso/content"
+	"congdanso/flows/dossier"
+	"congdanso/flows/elsewhere"
+	"congdanso/flows/human"
+	"congdanso/flows/language"
+	"congdanso/flows/menu"
+	"congdanso/flows/privacy"
+	"congdanso/flows/stop"
+)
+
+// Deps is what the dialogues need from outside.
+type Deps struct {
+	Content  *content.Library
+	Dossiers dossier.Dossiers // *dossier.Service of bot/dossier
+	Citizens interface {      // *citizen.Store
+		Overview(ctx context.Context, who bot.CitizenID) (citizen.Overview, error)
+	}
+	// MessageDays is how long message texts are kept, in days; 0 means 90.
+	MessageDays int
+	// Receipt makes the code an erasure leaves behind; nil means a random one.
+	Receipt func() string
+}
+
+// All returns every dialogue of the channel.
+func All(d Deps) []bot.Flow {
+	days := d.MessageDays
+	if days == 0 {
+		days = 90
+	}
+	province := d.Content.Province()
+	var items []menu.Item
+	for _, item := range d.Content.Menu("main") {
+		items = append(items, menu.Item(item))
+	}
+	opener := menu.New(items)
+	return []bot.Flow{
+		opener,
+		language.New(opener),
+		dossier.New(d.Dossiers, d.Citizens, dossier.Issuers{
+			Prefixes: botdossier.Prefixes{Own: province.Dossier.OwnPrefixes, National: province.Dossier.NationalPrefixes},
+			Name:     province.Issuer,
+		}),
+		privacy.New(d.Citizens, d.Dossiers, days, d.Receipt),
+		human.New(),
+		elsewhere.New(),
+		stop.New(),
+	}
+}
