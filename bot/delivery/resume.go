@@ -1,0 +1,59 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"congdanso/bot"
+)
+
+// setAsideFor is how long rows that were set aside wait for a person.
+const setAsideFor = 30 * 24 * time.Hour
+
+// MarkAllUnknown is for a database that was restored or has failed over: what it
+// says is claimed or being sent may have been delivered by what came after. None
+// of it is sent again; replies wait for their echo and then leave as unknown,
+// the rest is for a person to decide. It returns how many rows it marked.
+func (o *Outbox) MarkAllUnknown(ctx context.Context) (int, error) {
+	tag, err := o.pool.Exec(ctx, `
+UPDATE outbox
+SET state = 'unknown', unsure = 2, instance = NULL, echo_until = clock_timestamp() + $1::interval, cause = 'restored',
+    due_at = clock_timestamp() + CASE priority WHEN 0 THEN $1::interval ELSE $2::interval END
+WHERE state IN ('claimed', 'sending', 'unknown')`, o.opt.EchoWait, unknownKept)
+	if err != nil {
+		return 0, fmt.Errorf("mark messages as unknown: %w", err)
+	}
+	return int(tag.RowsAffected()), nil
+}
+
+// SetAside keeps what was decided before a time from being sent by itself. It
+// returns how many rows it set aside.
+func (o *Outbox) SetAside(ctx context.Context, before time.Time) (int, error) {
+	tag, err := o.pool.Exec(ctx, `
+UPDATE outbox SET state = 'held', instance = NULL, cause = $2, due_at = clock_timestamp() + $3::interval
+WHERE state IN ('pending', 'held') AND created_at < $1`, before, causeSetAside, setAsideFor)
+	if err != nil {
+		return 0, fmt.Errorf("set messages aside: %w", err)
+	}
+	return int(tag.RowsAffected()), nil
+}
+
+// Reopen lets go what was held because Zalo's window was closed, for citizens who
+// have written since.
+func (o *Outbox) Reopen(ctx context.Context, who []bot.CitizenID, now time.Time) error {
+	oas, users := make([]string, len(who)), make([]string, len(who))
+	for i, w := range who {
+		oas[i], users[i] = w.OA, w.User
+	}
+	_, err := o.pool.Exec(ctx, `
+UPDATE outbox o SET state = 'pending', due_at = created_at, window_ends = $3
+FROM unnest($1::text[], $2::text[]) AS w (oa_id, citizen)
+WHERE o.oa_id = w.oa_id AND o.citizen = w.citizen AND o.state = 'held' AND o.cause = $4`,
+		oas, users, now.Add(window), causeWindow)
+	if err != nil {
+		return fmt.Errorf("reopen windows: %w", err)
+	}
+	o.lookNow()
+	return nil
+}
