@@ -80,6 +80,21 @@ func Allows(typed, want string) bool {
 	return typed == "" && want == "" && (ht == level || ht == hw)
 }
 
+// ToneOf returns which of the five tone marks the first marked syllable of a
+// word from Tone carries, 0 for none; hỏi and ngã are one.
+func ToneOf(word string) int {
+	for _, r := range word {
+		switch t := apart(r).tone; t {
+		case level:
+		case tilde:
+			return int(hook)
+		default:
+			return int(t)
+		}
+	}
+	return 0
+}
+
 // Bare strips the accents of text from Tone.
 func Bare(toned string) string {
 	for i := range len(toned) {

@@ -1,0 +1,206 @@
+package understand
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"congdanso/bot/fold"
+)
+
+// maxWords is how many words of a message are read: the beginning tells what
+// somebody wants.
+const maxWords = 256
+
+// word is one word of a sentence and what it may stand for.
+type word struct {
+	forms []form
+	skip  bool // a filler word
+}
+
+// form is one reading of a word.
+type form struct {
+	bare     string // without accents
+	toned    string // with accents, as typed
+	accented bool
+	slip     bool // toned was typed wrongly: only its tone is evidence
+	cost     int  // 1: had to be corrected
+}
+
+// allows reports whether the form can stand for want. A strict want must have
+// been written with its accents.
+func (f *form) allows(want string, strict bool) bool {
+	if f.toned == want {
+		return true
+	}
+	if strict && fold.Accented(want) && !f.accented {
+		return false
+	}
+	if !f.accented {
+		return true
+	}
+	if f.slip {
+		return strings.Contains(f.toned, "đ") == strings.Contains(want, "đ") && sameTone(f.toned, want)
+	}
+	return fold.Allows(f.toned, want)
+}
+
+// sameTone reports whether the tone of two words, wherever it stands, agrees.
+func sameTone(a, b string) bool {
+	ta, tb := fold.ToneOf(a), fold.ToneOf(b)
+	return ta == 0 || ta == tb
+}
+
+// read takes text apart. Words that mean nothing as they stand are tried as
+// shortened words, letters held down, Telex left undecoded, two words written
+// as one, and slips.
+func (u *Understander) read(toned string) []word {
+	words := make([]word, 0, 24)
+	pool := make([]form, 0, 32) // most words have one or two forms
+	for len(toned) > 0 && len(words) < maxWords {
+		var w string
+		w, toned, _ = strings.Cut(toned, " ")
+		if n := len(words); n >= 2 && pictureOnly(w) && words[n-1].forms[0].toned == w {
+			continue // the same picture again
+		}
+		w = oneSpelling(w)
+		bare := fold.Bare(w)
+		if meant, ok := u.shortFor(w, bare); ok && len(words)+len(meant) <= maxWords {
+			for i, m := range meant {
+				from := len(pool)
+				pool = append(pool, plainForm(m))
+				if i == 0 && len(meant) == 1 {
+					pool = append(pool, form{bare: bare, toned: w, accented: w != bare})
+				}
+				words = append(words, word{forms: pool[from:len(pool):len(pool)]})
+			}
+			continue
+		}
+		if !u.trie.words[bare] {
+			if parts := u.unglue(w, bare); parts != nil && len(words)+len(parts) <= maxWords {
+				for _, p := range parts {
+					from := len(pool)
+					b := fold.Bare(p)
+					pool = append(pool, form{bare: b, toned: p, accented: p != b})
+					words = append(words, word{forms: pool[from:len(pool):len(pool)]})
+				}
+				continue
+			}
+		}
+		from := len(pool)
+		pool = append(pool, form{bare: bare, toned: w, accented: w != bare})
+		if !u.trie.words[bare] {
+			pool = u.mend(pool, w, bare)
+		}
+		words = append(words, word{forms: pool[from:len(pool):len(pool)]})
+	}
+	return words
+}
+
+func plainForm(w string) form {
+	bare := fold.Bare(w)
+	return form{bare: bare, toned: w, accented: true} // as if typed with accents
+}
+
+func pictureOnly(w string) bool {
+	r, _ := utf8.DecodeRuneInString(w)
+	return r >= 0x2190
+}
+
+// shortFor finds what a shortened word stands for.
+func (u *Understander) shortFor(w, bare string) ([]string, bool) {
+	if len(bare) > 8 {
+		return nil, false
+	}
+	if meant, ok := u.short[w]; ok {
+		return meant, true
+	}
+	return nil, false
+}
+
+// mend adds readings of a word that the lexicon does not know.
+func (u *Understander) mend(pool []form, w, bare string) []form {
+	if len(bare) < 2 || len(bare) > 2*maxSlipWord {
+		return pool
+	}
+	start := len(pool)
+	add := func(f form) {
+		if u.trie.words[f.bare] && len(pool)-start < 6 {
+			pool = append(pool, f)
+		}
+	}
+	valid := isSyllable(bare)
+	if !valid {
+		for _, two := range []bool{true, false} {
+			if c := once(w, two); c != w {
+				b := fold.Bare(c)
+				add(form{bare: b, toned: c, accented: c != b})
+				if meant, ok := u.short[c]; ok && len(meant) == 1 {
+					add(plainForm(meant[0]))
+				}
+			}
+		}
+		if isLetters(w) {
+			if t := telex(w); t != "" {
+				add(form{bare: fold.Bare(t), toned: t, accented: true})
+			}
+		}
+	}
+	if len(pool) > start {
+		return pool
+	}
+	if valid {
+		if o := onset(bare); o != "" {
+			rest := w[onsetBytes(w, len(o)):]
+			for _, other := range u.sounds[sound(bare)] {
+				oo := onset(other)
+				t := oo + rest
+				add(form{bare: other, toned: t, accented: w != bare, cost: 1})
+			}
+		}
+		return pool
+	}
+	u.slips.find(bare, func(other string) {
+		add(form{bare: other, toned: w, accented: w != bare, slip: true, cost: 1})
+	})
+	return pool
+}
+
+// onsetBytes is the length in w of its first n letters.
+func onsetBytes(w string, n int) int {
+	for i := range w {
+		if n == 0 {
+			return i
+		}
+		n--
+	}
+	return len(w)
+}
+
+const maxGlued = 24
+
+// unglue takes words apart that were written as one ("tracuuhoso"): into words
+// of the lexicon, as few as possible. It returns nil where that cannot be done.
+func (u *Understander) unglue(w, bare string) []string {
+	if len(bare) < 5 || len(bare) > maxGlued || !isLetters(bare) || isSyllable(bare) {
+		return nil
+	}
+	const none = 100
+	var best, from [maxGlued + 1]int
+	for end := 1; end <= len(bare); end++ {
+		best[end] = none
+		for start := max(0, end-6); start <= end-2; start++ {
+			if best[start] < none && best[start]+1 < best[end] && u.trie.words[bare[start:end]] && isSyllable(bare[start:end]) {
+				best[end], from[end] = best[start]+1, start
+			}
+		}
+	}
+	if best[len(bare)] >= none {
+		return nil
+	}
+	letters := []rune(w)
+	parts := make([]string, best[len(bare)])
+	for end, i := len(bare), len(parts)-1; end > 0; end, i = from[end], i-1 {
+		parts[i] = oneSpelling(fold.Tone(string(letters[from[end]:end])))
+	}
+	return parts
+}

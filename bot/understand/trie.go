@@ -1,0 +1,160 @@
+package understand
+
+import (
+	"congdanso/bot/fold"
+)
+
+// trie finds the phrases of concepts in a sentence, by their words without
+// accents; where a phrase ends its accents are compared.
+type trie struct {
+	next     map[step]int32
+	ends     [][]ending // by node
+	concepts int
+	words    map[string]bool // every word there is, without accents
+}
+
+type step struct {
+	node int32
+	word string
+}
+
+// ending is a phrase that ends at a node.
+type ending struct {
+	concept int
+	words   []string // with accents
+	strict  bool     // accents must have been typed
+}
+
+func newTrie() *trie {
+	return &trie{next: map[step]int32{}, ends: make([][]ending, 1), words: map[string]bool{}}
+}
+
+func (t *trie) newConcept() int {
+	t.concepts++
+	return t.concepts - 1
+}
+
+func (t *trie) add(concept int, words []string, strict bool) {
+	var node int32
+	for _, w := range words {
+		bare := fold.Bare(w)
+		t.words[bare] = true
+		s := step{node, bare}
+		to, ok := t.next[s]
+		if !ok {
+			to = int32(len(t.ends))
+			t.ends = append(t.ends, nil)
+			t.next[s] = to
+		}
+		node = to
+	}
+	t.ends[node] = append(t.ends[node], ending{concept, words, strict})
+}
+
+// found is a phrase found in a sentence: the words from ≤ i < to, of which those
+// in words are the phrase's own and the rest fillers.
+type found struct {
+	from, to int
+	words    bits
+	cost     int
+}
+
+const (
+	maxPhrase = 8 // words of a phrase that are looked at
+	maxSkip   = 2 // fillers passed over between two words of a phrase
+	maxFound  = 8 // occurrences of one concept that are kept
+)
+
+// walker looks for phrases that begin at one word.
+type walker struct {
+	trie  *trie
+	words []word
+	path  [maxPhrase]struct {
+		at   int
+		form *form
+	}
+	found [][]found // by concept
+}
+
+// from looks for every phrase that begins at word i.
+func (w *walker) from(i int) { w.step(0, i, 0, 0) }
+
+func (w *walker) step(node int32, i, depth, skipped int) {
+	if depth > 0 && skipped == 0 {
+		for e := range w.trie.ends[node] {
+			w.end(&w.trie.ends[node][e], depth)
+		}
+	}
+	if i >= len(w.words) || depth >= maxPhrase {
+		return
+	}
+	cur := &w.words[i]
+	for f := range cur.forms {
+		to, ok := w.trie.next[step{node, cur.forms[f].bare}]
+		if !ok {
+			continue
+		}
+		w.path[depth].at, w.path[depth].form = i, &cur.forms[f]
+		w.step(to, i+1, depth+1, 0)
+	}
+	if depth > 0 && skipped < maxSkip && cur.skip {
+		w.step(node, i+1, depth, skipped+1)
+	}
+}
+
+// end compares accents and notes the phrase.
+func (w *walker) end(e *ending, depth int) {
+	if len(w.found[e.concept]) >= maxFound {
+		return
+	}
+	f := found{from: w.path[0].at, to: w.path[depth-1].at + 1}
+	for d := range depth {
+		form := w.path[d].form
+		if !form.allows(e.words[d], e.strict) {
+			return
+		}
+		f.words.set(w.path[d].at)
+		f.cost += form.cost
+	}
+	// One slip in a phrase is forgiven; in a phrase of one word only where the
+	// word is long enough to be known by the rest of it.
+	if f.cost > 1 || f.cost == 1 && depth == 1 && len(e.words[0]) < minLoneSlip {
+		return
+	}
+	for i := range w.found[e.concept] {
+		if old := &w.found[e.concept][i]; old.from == f.from && old.to == f.to {
+			old.cost = min(old.cost, f.cost)
+			return
+		}
+	}
+	w.found[e.concept] = append(w.found[e.concept], f)
+}
+
+// bits is a set of word positions.
+type bits [maxWords / 64]uint64
+
+func (b *bits) set(i int)      { b[i>>6] |= 1 << (i & 63) }
+func (b *bits) has(i int) bool { return b[i>>6]&(1<<(i&63)) != 0 }
+
+func (b *bits) join(c *bits) {
+	for i := range b {
+		b[i] |= c[i]
+	}
+}
+
+func (b *bits) meets(c *bits) bool {
+	for i := range b {
+		if b[i]&c[i] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// span is the set of positions from ≤ i < to.
+func span(from, to int) (b bits) {
+	for i := from; i < to; i++ {
+		b.set(i)
+	}
+	return b
+}

@@ -1,0 +1,232 @@
+// Package understand finds out what a sentence asks for.
+//
+// It knows nothing but the lexicon in content/understanding, which people
+// without a compiler write: concepts (ways of saying one thing), and for every
+// intent the patterns that ask for it, by how much they prove. A sentence is
+// read word by word, with what each word may stand for (a shortened word, a
+// slip, Telex left undecoded); phrases are found without regard to accents, and
+// accents that were typed must not contradict: "đúng" is not "dừng". Guards
+// ("dừng xe", "thi thoảng") make words mean nothing. Then every pattern that is
+// found scores by its tier, by how many words it explains, and by how much of
+// the sentence that is; the best wins.
+//
+// It never guesses where a guess would act: an intent that stops or erases
+// something wins only where the sentence is about little else and nothing else
+// comes near; in doubt the answer is bot.IntentAsk with the readings to choose
+// from. What is not understood is bot.IntentNone. Nothing is learnt or kept.
+package understand
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"strings"
+
+	"congdanso/bot"
+	"congdanso/bot/fold"
+)
+
+// Understander understands sentences. It does not change once made and may be
+// used by many goroutines.
+type Understander struct {
+	trie     *trie
+	short    map[string][]string // a shortened word → the words meant
+	slips    slips
+	sounds   map[string][]string // how a word is heard → words of the lexicon
+	filler   int                 // concept of filler words
+	courtesy map[int]bool
+	guards   []pattern
+	outcomes []outcome
+	rules    []rule
+	byFirst  [][]int // rules by the first concept of their pattern
+	sure     map[string][]surePhrase
+}
+
+// outcome is what rules lead to: an intent, or a question between some.
+type outcome struct {
+	intent  bot.Intent
+	between []bot.Intent
+	acts    bool
+	lead    float64
+	unless  []pattern
+}
+
+type surePhrase struct {
+	words  string // with accents
+	intent bot.Intent
+}
+
+// tier is how much a rule proves.
+type tier int
+
+const (
+	whole tier = iota
+	clear
+	likely
+	weak
+)
+
+// The score of a rule that is found: its tier's worth, so much for each word it
+// explains, and so much for the share of the sentence that is.
+var (
+	worth    = [...]float64{whole: 30, clear: 20, likely: 14, weak: 8}
+	minShare = [...]float64{whole: 1, clear: 0, likely: 0.5, weak: 0.66}
+)
+
+const (
+	perWord   = 2.0
+	perShare  = 5.0
+	perSlip   = 1.5
+	fillerPay = 0.25 // of a word
+
+	// An intent that acts must explain this share of the sentence, or leave at
+	// most this many words unexplained; and beat the next by this much.
+	actShare  = 0.4
+	actSpare  = 2
+	actMargin = 3.0
+)
+
+type rule struct {
+	outcome int
+	tier    tier
+	pattern pattern
+	text    string
+}
+
+// New reads and checks the lexicon in files (folder Dir) and returns one error
+// that joins everything wrong with it.
+func New(files fs.FS) (*Understander, error) {
+	u, errs := load(files)
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("lexicon of free text: %w", errors.Join(errs...))
+	}
+	return u, nil
+}
+
+func newUnderstander() *Understander {
+	return &Understander{
+		trie:     newTrie(),
+		short:    map[string][]string{},
+		courtesy: map[int]bool{},
+		sure:     map[string][]surePhrase{},
+		sounds:   map[string][]string{},
+	}
+}
+
+// finish builds the indexes once everything has been added.
+func (u *Understander) finish() {
+	u.slips = newSlips(u.trie.words)
+	for _, w := range sortedKeys(u.trie.words) {
+		if isSyllable(w) {
+			u.sounds[sound(w)] = append(u.sounds[sound(w)], w)
+		}
+	}
+	u.byFirst = make([][]int, u.trie.concepts)
+	for i, r := range u.rules {
+		first := r.pattern.parts[0][0]
+		u.byFirst[first] = append(u.byFirst[first], i)
+	}
+}
+
+// Understand says what text asks for. Every input has an answer; only the first
+// 256 words count.
+func (u *Understander) Understand(text string) bot.Understanding {
+	best, _ := u.explain(text)
+	return best
+}
+
+// reason is why a sentence was understood as it was.
+type reason struct {
+	outcome int
+	tier    tier
+	text    string
+	score   float64
+	share   float64
+}
+
+// explain is Understand with the best rule of every outcome.
+func (u *Understander) explain(text string) (bot.Understanding, []reason) {
+	toned := fold.Tone(text)
+	if toned == "" {
+		return bot.Understanding{Intent: bot.IntentNone}, nil
+	}
+	for _, p := range u.sure[fold.Bare(toned)] {
+		if canStandFor(toned, p.words) {
+			return bot.Understanding{Intent: p.intent, Sure: true}, nil
+		}
+	}
+	s := u.sentence(toned)
+	reasons := make([]reason, len(u.outcomes))
+	for concept := range s.found {
+		if len(s.found[concept]) == 0 {
+			continue
+		}
+		for _, i := range u.byFirst[concept] {
+			r := &u.rules[i]
+			if score, share, ok := s.score(u, r); ok && score > reasons[r.outcome].score {
+				reasons[r.outcome] = reason{r.outcome, r.tier, r.text, score, share}
+			}
+		}
+	}
+	for o := range reasons {
+		if reasons[o].score > 0 && s.any(u.outcomes[o].unless) {
+			reasons[o] = reason{}
+		}
+	}
+	return u.decide(s, reasons), reasons
+}
+
+// canStandFor reports whether each word typed can stand for the one wanted.
+func canStandFor(typed, want string) bool {
+	for typed != "" && want != "" {
+		var t, w string
+		t, typed, _ = strings.Cut(typed, " ")
+		w, want, _ = strings.Cut(want, " ")
+		if !fold.Allows(t, w) {
+			return false
+		}
+	}
+	return typed == "" && want == ""
+}
+
+// decide picks the best outcome; one that acts only when it is beyond doubt.
+func (u *Understander) decide(s *sentence, reasons []reason) bot.Understanding {
+	best, second := -1, -1
+	for i := range reasons {
+		if reasons[i].score <= 0 {
+			continue
+		}
+		switch {
+		case best < 0 || reasons[i].score > reasons[best].score:
+			best, second = i, best
+		case second < 0 || reasons[i].score > reasons[second].score:
+			second = i
+		}
+	}
+	if best < 0 {
+		return bot.Understanding{Intent: bot.IntentNone}
+	}
+	o := u.outcomes[best]
+	if !o.acts {
+		return bot.Understanding{Intent: o.intent, Between: askOnly(o)}
+	}
+	r := reasons[best]
+	if second >= 0 && r.score-reasons[second].score < actMargin {
+		if other := u.outcomes[second]; other.intent != bot.IntentAsk && other.intent != o.intent {
+			return bot.Understanding{Intent: bot.IntentAsk, Between: []bot.Intent{o.intent, other.intent}}
+		}
+		return bot.Understanding{Intent: bot.IntentAsk, Between: o.between}
+	}
+	if spare := math.Round(s.weight * (1 - r.share)); r.share < actShare && spare > actSpare {
+		return bot.Understanding{Intent: bot.IntentAsk, Between: o.between}
+	}
+	return bot.Understanding{Intent: o.intent}
+}
+
+func askOnly(o outcome) []bot.Intent {
+	if o.intent == bot.IntentAsk {
+		return o.between
+	}
+	return nil
+}
