@@ -139,7 +139,7 @@ func TestLoadRefusesWhatCannotBeRead(t *testing.T) {
 
 func TestLinesWithoutFactsAreLeftOut(t *testing.T) {
 	bare := load(t, content.Files(""))
-	if got := bare.Text("vi", "menu.lost_second", nil); strings.Contains(got, "tổng đài") || !strings.HasSuffix(got, "Hoặc mời ông/bà chọn:") {
+	if got := bare.Text("vi", "menu.lost_second", nil); got != "Chưa hiểu ý ông/bà; mời ông/bà chọn một việc bên dưới." {
 		t.Errorf("without a hotline: %q", got)
 	}
 	if got := bare.Text("vi", "menu.greeting", nil); strings.Contains(got, "Kênh lưu gì") {
@@ -147,7 +147,7 @@ func TestLinesWithoutFactsAreLeftOut(t *testing.T) {
 	}
 	given := load(t, over(changed(t, "province.toml", `hotline = "" `, `hotline = "0229 000 000" `)),
 		content.WithPublicURL("https://congdanso.example.vn/"))
-	if got := given.Text("vi", "menu.lost_second", nil); !strings.Contains(got, "Có thể gọi tổng đài 0229 000 000.\nHoặc mời") {
+	if got := given.Text("vi", "menu.lost_second", nil); !strings.HasSuffix(got, "\nCó thể gọi tổng đài 0229 000 000.") {
 		t.Errorf("with a hotline but no hours: %q", got)
 	}
 	if got := given.Text("vi", "menu.greeting", nil); !strings.Contains(got, "để làm gì: https://congdanso.example.vn/privacy") {
@@ -180,7 +180,7 @@ func TestMessageOfOneFactOnly(t *testing.T) {
 // What an officer wrote is never taken for a fact, a template or an empty line.
 func TestDataIsNotContent(t *testing.T) {
 	l := load(t, content.Files(""))
-	got := l.Text("vi", "dossier.words.said", map[string]any{"By": "Thử", "When": "", "Words": "Bổ sung ‹hotline› {{.By}}"})
+	got := l.Text("vi", "dossier.words.said", map[string]any{"By": "Thử", "When": "", "Words": "Bổ sung ‹hotline› {{.By}}", "Dot": true})
 	if want := `Cán bộ Thử ghi: "Bổ sung ‹hotline› {{.By}}".`; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -264,4 +264,3 @@ func BenchmarkText(b *testing.B) {
 		l.Text("vi", "dossier.head.processing", data)
 	}
 }
-

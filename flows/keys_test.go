@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode"
 
+	_ "congdanso/bot/bottest" // so that "go test ./flows/... -update" knows the flag here too
 	"congdanso/content"
 	"congdanso/flows"
 )

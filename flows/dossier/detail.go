@@ -101,7 +101,7 @@ func (f *Flow) tell(ctx context.Context, t *bot.Turn, code dossier.Code, d *doss
 		blocks = append(blocks, t.T("dossier.incomplete"))
 	}
 	blocks = append(blocks, fees(t, d))
-	blocks = append(blocks, next(t, d.Status, d.AgencyName))
+	blocks = append(blocks, next(t, d))
 	choices := []bot.Choice{
 		way.To(t, "dossier.button.steps", payload("steps", code)),
 		way.To(t, "dossier.button.place", payload("place", code)),
@@ -112,6 +112,10 @@ func (f *Flow) tell(ctx context.Context, t *bot.Turn, code dossier.Code, d *doss
 	}
 	if !kept {
 		choices = append(choices, way.To(t, "dossier.button.keep", payload("keep", code)))
+	}
+	switch {
+	case d.Late(t.Now), d.Status == dossier.StatusRefused, d.Status == dossier.StatusStopped, d.Status == dossier.StatusReturned:
+		choices = append(choices, way.To(t, "dossier.button.write", bot.Payload("human", "ask", "")))
 	}
 	f.sayPage(t, "detail", code, blocks, page, choices)
 	return nil
@@ -132,6 +136,10 @@ func detailHead(t *bot.Turn, d *dossier.Detail) string {
 			}
 			return t.T("dossier.head.papers", "Papers", strings.Join(papers, "; "))
 		}
+	case dossier.StatusRefused:
+		return t.T("dossier.head.refused_read")
+	case dossier.StatusStopped:
+		return t.T("dossier.head.stopped_read")
 	case dossier.StatusPayment:
 		var sum int64
 		for _, fee := range d.Fees {
@@ -152,7 +160,7 @@ func words(t *bot.Turn, d *dossier.Detail) []string {
 	var blocks []string
 	quote := func(key string, at time.Time, by, said string) {
 		if said = strings.TrimSpace(said); said != "" {
-			blocks = append(blocks, t.T(key, "By", by, "When", whenKnown(t, at), "Words", said))
+			blocks = append(blocks, t.T(key, "By", by, "When", whenKnown(t, at), "Words", said, "Dot", !strings.HasSuffix(said, ".")))
 		}
 	}
 	open := d.OpenSupplement()

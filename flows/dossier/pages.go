@@ -11,7 +11,7 @@ import (
 
 // pageSize is how many characters of a long answer go into one message; the rest
 // waits behind "next". It leaves room for the choices within bot.MaxText.
-const pageSize = 1400
+const pageSize = 1650
 
 // sayPage says one page of blocks, with a way to the next one before choices.
 func (f *Flow) sayPage(t *bot.Turn, action string, code dossier.Code, blocks []string, page int, choices []bot.Choice) {
@@ -26,7 +26,7 @@ func (f *Flow) sayPage(t *bot.Turn, action string, code dossier.Code, blocks []s
 		more := way.To(t, "dossier.button.more", bot.Payload(Name, action, string(code)+","+strconv.Itoa(page+1)))
 		choices = append([]bot.Choice{more}, choices...)
 	}
-	choices = append(choices, way.Home(t))
+	choices = append(choices[:min(len(choices), bot.MaxButtons-1)], way.Home(t))
 	t.Say(bot.Message{Text: text, Choices: choices, Kind: bot.KindStatus, About: string(code)})
 }
 

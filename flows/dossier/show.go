@@ -47,9 +47,9 @@ func (f *Flow) facts(t *bot.Turn, typed dossier.Code, v *dossier.View) string {
 	if t.Unasked && v.Private {
 		procedure = "" // told without asking, the code alone stands for it
 	}
-	updated, seen := moment(t, v.UpdatedAt), ""
+	updated, seen := whenKnown(t, v.UpdatedAt), ""
 	if t.Now.Sub(v.SeenAt) > old || updated == "" {
-		seen = moment(t, v.SeenAt)
+		seen = whenKnown(t, v.SeenAt)
 	}
 	return t.T("dossier.facts",
 		"Code", string(v.Code), "Nation", nation, "Procedure", procedure, "Agency", v.AgencyName,

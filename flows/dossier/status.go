@@ -108,8 +108,11 @@ func shortKey(s dossier.Status) string {
 }
 
 // next says what the resident does now, in this status.
-func next(t *bot.Turn, s dossier.Status, agency string) string {
-	switch s {
+func next(t *bot.Turn, d *dossier.Detail) string {
+	if d.Timing(t.Now) == dossier.TimingLate && d.Status != dossier.StatusPayment {
+		return t.T("dossier.next.late")
+	}
+	switch d.Status {
 	case dossier.StatusFiled:
 		return t.T("dossier.next.filed")
 	case dossier.StatusReceived:
@@ -117,6 +120,9 @@ func next(t *bot.Turn, s dossier.Status, agency string) string {
 	case dossier.StatusRefused:
 		return t.T("dossier.next.refused")
 	case dossier.StatusProcessing:
+		if !d.Complete {
+			return "" // whether anything is wanted cannot be seen now
+		}
 		return t.T("dossier.next.processing")
 	case dossier.StatusSupplement:
 		return t.T("dossier.next.supplement")
@@ -125,7 +131,7 @@ func next(t *bot.Turn, s dossier.Status, agency string) string {
 	case dossier.StatusStopped:
 		return t.T("dossier.next.stopped")
 	case dossier.StatusReady:
-		return t.T("dossier.next.ready", "Agency", agency)
+		return t.T("dossier.next.ready", "Agency", d.AgencyName)
 	case dossier.StatusReturned:
 		return t.T("dossier.next.returned")
 	}

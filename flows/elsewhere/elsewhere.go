@@ -85,10 +85,10 @@ func (f *Flow) answer(t *bot.Turn, about string) error {
 		text = t.T("elsewhere.complain")
 	case "procedure":
 		text, choices = t.T("elsewhere.procedure"), []bot.Choice{way.Office(t), way.Human(t), way.Home(t)}
-	case "where":
-		text = t.T("elsewhere.where")
-	default:
+	case "trust":
 		text = t.T("elsewhere.trust")
+	default:
+		text = t.T("elsewhere.where")
 	}
 	t.Say(bot.Message{Text: text, Choices: choices})
 	return nil

@@ -158,7 +158,7 @@ func unread(b bot.Body) string {
 // reading is how one reading of an ambiguous sentence is offered: as a choice,
 // or, where choosing it acts, as a phrase to type, for nothing may be stopped or
 // erased by a bare number.
-type reading struct{ button, payload, phrase string }
+type reading struct{ button, payload, phrase, alone string }
 
 func readings(intent bot.Intent) reading {
 	to := func(button, flow, action string) reading {
@@ -166,9 +166,9 @@ func readings(intent bot.Intent) reading {
 	}
 	switch intent {
 	case bot.IntentStop:
-		return reading{phrase: "menu.phrase.stop"}
+		return reading{phrase: "menu.phrase.stop", alone: "menu.phrase.stop_alone"}
 	case bot.IntentErase:
-		return reading{phrase: "menu.phrase.erase"}
+		return reading{phrase: "menu.phrase.erase", alone: "menu.phrase.erase_alone"}
 	case bot.IntentLookup:
 		return to("way.button.lookup", "dossier", "ask")
 	case bot.IntentMine:
@@ -198,14 +198,22 @@ func readings(intent bot.Intent) reading {
 // which asks what was meant. The dialogue in progress stays where it is.
 func (f *Flow) which(t *bot.Turn, between []bot.Intent) error {
 	var choices []bot.Choice
-	text := t.T("menu.which")
+	var phrases []reading
 	for _, intent := range between {
 		r := readings(intent)
 		switch {
 		case r.phrase != "":
-			text += "\n" + t.T(r.phrase)
+			phrases = append(phrases, r)
 		case r.button != "" && len(choices) < bot.MaxButtons-1:
 			choices = append(choices, way.To(t, r.button, r.payload))
+		}
+	}
+	text := t.T("menu.which")
+	if len(phrases) == 1 && len(choices) == 0 {
+		text = t.T(phrases[0].alone)
+	} else {
+		for _, r := range phrases {
+			text += "\n" + t.T(r.phrase)
 		}
 	}
 	skip := way.Zero(way.To(t, "menu.button.skip", bot.Payload(Name, "show", "")))

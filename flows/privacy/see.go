@@ -80,7 +80,7 @@ func (f *Flow) consents(ctx context.Context, t *bot.Turn) error {
 			continue
 		}
 		seen[c.Purpose] = true
-		lines = append(lines, t.T("privacy.all.consent", "Purpose", purpose(t, c.Purpose), "Given", t.Day(c.GivenAt)))
+		lines = append(lines, t.T("privacy.consents.line", "Purpose", purpose(t, c.Purpose), "Given", t.Day(c.GivenAt)))
 		if button := buttonOf(c.Purpose); button != "" && len(choices) < bot.MaxButtons-2 {
 			choices = append(choices, way.To(t, button, bot.Payload(Name, "withdraw", c.Purpose)))
 		}
