@@ -62,7 +62,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { o.dispatchLoop(ctx) })
 	loops.Go(func() { o.pollLoop(ctx) })
-	loops.Go(func() { o.noteLoop(ctx) })
+	loops.Go(func() { o.RunNotes(ctx) })
 	<-ctx.Done()
 	o.running.Store(false)
 	giveUp := time.AfterFunc(stopWithin, stop)

@@ -10,18 +10,18 @@ import (
 	"congdanso/bot"
 )
 
-// ReceiptsKept is how long echoes and receipts are kept.
-const ReceiptsKept = 14 * 24 * time.Hour
+const (
+	// TextsKept is how long message texts are kept.
+	TextsKept = 90 * 24 * time.Hour
+	// ReceiptsKept is how long echoes and receipts are kept.
+	ReceiptsKept = 14 * 24 * time.Hour
+)
 
-// TextsKept is how long message texts are kept by default.
-const TextsKept = 90 * 24 * time.Hour
-
-// Tidy makes the partitions of history and receipts ahead, and drops those whose
-// texts are older than keep (TextsKept, if nobody asks for less) or whose
-// receipts are older than ReceiptsKept. A partition holds a week.
-func (o *Outbox) Tidy(ctx context.Context, now time.Time, keep time.Duration) error {
+// Tidy makes the partitions of history and receipts ahead, and drops those older
+// than TextsKept and ReceiptsKept. A partition holds a week.
+func (o *Outbox) Tidy(ctx context.Context, now time.Time) error {
 	_, err := o.pool.Exec(ctx, `SELECT make_delivery_partitions($1::date), drop_delivery_partitions($2::date, $3::date)`,
-		now.UTC(), now.Add(-keep).UTC(), now.Add(-ReceiptsKept).UTC())
+		now.UTC(), now.Add(-TextsKept).UTC(), now.Add(-ReceiptsKept).UTC())
 	if err != nil {
 		return fmt.Errorf("tidy history: %w", err)
 	}

@@ -138,8 +138,9 @@ func (o *Outbox) digest(text string) []byte {
 	return o.keys.Hash("echo", norm.NFC.String(text))
 }
 
-// noteLoop writes notes until ctx ends, and once more then.
-func (o *Outbox) noteLoop(ctx context.Context) {
+// RunNotes writes what Note took until ctx ends, and once more then. Run does it
+// too: it is for instances that take webhooks in and deliver nothing.
+func (o *Outbox) RunNotes(ctx context.Context) error {
 	tick := time.NewTicker(noteEvery)
 	defer tick.Stop()
 	for {
@@ -149,10 +150,10 @@ func (o *Outbox) noteLoop(ctx context.Context) {
 				slog.Warn("echoes and receipts are lost", "error", err)
 			}
 		case <-ctx.Done():
-			if err := o.flushNotes(o.work); err != nil {
+			if err := o.flushNotes(context.WithoutCancel(ctx)); err != nil {
 				slog.Warn("echoes and receipts are lost", "error", err)
 			}
-			return
+			return nil
 		}
 	}
 }

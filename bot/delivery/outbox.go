@@ -126,6 +126,9 @@ func (o *Outbox) Prepare(ctx context.Context, items []Item) {
 	if old := o.queue.oldest(Reply); !old.IsZero() && now.Sub(old) > slotLife {
 		return // others have waited longer
 	}
+	if now.UnixNano() < o.again[Reply].Load() {
+		return // the limiter has nothing for us yet
+	}
 	_, ready := o.queue.counts()
 	n := o.places.take(len(hopeful), ready[Urgent]+ready[Notice]+ready[Broadcast]+ready[Upkeep] > 0)
 	got := 0
