@@ -25,6 +25,8 @@ type lexicon struct {
 	Short map[string]string `toml:"short"`
 	// Filler lists words and phrases that ask for nothing.
 	Filler []string `toml:"filler"`
+	// Closing lists words that ask for nothing at the end of a sentence only.
+	Closing []string `toml:"closing"`
 	// Courtesy names concepts (greeting, thanks) that surround a request.
 	Courtesy []string `toml:"courtesy"`
 	// Guard lists patterns whose words mean nothing to the channel.
@@ -128,6 +130,7 @@ func read(files fs.FS) (*lexicon, []error) {
 // reader of one file would not know of the other.
 func (l *lexicon) join(file string, one lexicon) (errs []error) {
 	l.Filler = append(l.Filler, one.Filler...)
+	l.Closing = append(l.Closing, one.Closing...)
 	l.Courtesy = append(l.Courtesy, one.Courtesy...)
 	l.Guard = append(l.Guard, one.Guard...)
 	l.Ask = append(l.Ask, one.Ask...)
@@ -182,6 +185,8 @@ func compile(lex *lexicon) (*Understander, []error) {
 	}
 	c.u.filler = c.u.trie.newConcept()
 	c.phrases("filler", c.u.filler, lex.Filler)
+	c.u.closing = c.u.trie.newConcept()
+	c.phrases("closing", c.u.closing, lex.Closing)
 	c.short(lex.Short)
 	for _, p := range lex.Guard {
 		if pat, ok := c.pattern("guard", p); ok {

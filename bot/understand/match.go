@@ -26,8 +26,11 @@ type sentence struct {
 // sentence reads text (from fold.Tone) and finds every phrase in it.
 func (u *Understander) sentence(toned string) *sentence {
 	s := &sentence{words: u.read(toned)}
-	for i := range s.words {
-		s.words[i].skip = u.isFiller(&s.words[i])
+	closing := true
+	for i := len(s.words) - 1; i >= 0; i-- {
+		w := &s.words[i]
+		w.skip = u.isOne(u.filler, w) || closing && u.isOne(u.closing, w)
+		closing = closing && w.skip
 	}
 	w := walker{trie: u.trie, words: s.words, found: make([][]found, u.trie.concepts)}
 	for i := range s.words {
@@ -60,8 +63,8 @@ func (u *Understander) sentence(toned string) *sentence {
 	return s
 }
 
-// isFiller reports whether a word alone asks for nothing.
-func (u *Understander) isFiller(w *word) bool {
+// isOne reports whether a word alone is a phrase of concept.
+func (u *Understander) isOne(concept int, w *word) bool {
 	for i := range w.forms {
 		f := &w.forms[i]
 		if f.cost > 0 {
@@ -72,7 +75,7 @@ func (u *Understander) isFiller(w *word) bool {
 			continue
 		}
 		for e := range u.trie.ends[node] {
-			if end := &u.trie.ends[node][e]; end.concept == u.filler && f.allows(end.words[0], end.strict) {
+			if end := &u.trie.ends[node][e]; end.concept == concept && f.allows(end.words[0], end.strict) {
 				return true
 			}
 		}
@@ -80,13 +83,15 @@ func (u *Understander) isFiller(w *word) bool {
 	return false
 }
 
-// applyGuards removes every phrase that stands in the words of a guard, unless
-// it holds the whole guard.
+// applyGuards removes every phrase that lies within a guard and is shorter.
 func (s *sentence) applyGuards(u *Understander) {
 	var hits []hit
 	for _, g := range u.guards {
+		phrase := len(g.parts) == 1 && len(g.parts[0]) == 1
 		s.each(g, func(h hit) bool {
-			hits = append(hits, h)
+			if !phrase || h.words == span(h.from, h.to) {
+				hits = append(hits, h)
+			}
 			return len(hits) < maxWords
 		})
 	}
@@ -97,7 +102,7 @@ func (s *sentence) applyGuards(u *Understander) {
 			}
 			keep := s.found[c][:0]
 			for _, f := range s.found[c] {
-				if !f.words.meets(&h.words) || f.from <= h.from && f.to >= h.to {
+				if f.from < h.from || f.to > h.to || f.from == h.from && f.to == h.to {
 					keep = append(keep, f)
 				}
 			}
@@ -111,6 +116,7 @@ type hit struct {
 	words    bits // covered, fillers between words of a phrase left out
 	from, to int
 	cost     int
+	vague    int // phrases of one word without the accents it should have
 }
 
 // any reports whether one of the patterns is found.
@@ -169,6 +175,9 @@ func (s *sentence) part(seq []int, i int, so hit, budget *int, yield func(hit) b
 	}
 	for _, f := range s.found[seq[i]] {
 		next := hit{words: f.words, from: f.from, to: f.to, cost: f.cost}
+		if f.vague {
+			next.vague = 1
+		}
 		if so.from >= 0 {
 			if !s.beside(so.to, f.from) {
 				continue
@@ -213,11 +222,12 @@ func (s *sentence) gap(a, b hit) int {
 func (h hit) with(o hit) hit {
 	h.words.join(&o.words)
 	h.from, h.to, h.cost = min(h.from, o.from), max(h.to, o.to), h.cost+o.cost
+	h.vague += o.vague
 	return h
 }
 
 // score finds the best way in which r's pattern is in the sentence.
-func (s *sentence) score(u *Understander, r *rule) (score, share float64, ok bool) {
+func (s *sentence) score(u *Understander, r *rule) (best reason, ok bool) {
 	s.each(r.pattern, func(h hit) bool {
 		if h.cost > 1 && r.tier > clear {
 			return true
@@ -244,11 +254,12 @@ func (s *sentence) score(u *Understander, r *rule) (score, share float64, ok boo
 		if part < minShare[r.tier] {
 			return true
 		}
-		v := worth[r.tier] + perWord*(heavy+fillerPay*fillers) + perShare*part - perSlip*float64(h.cost) + u.outcomes[r.outcome].lead
-		if v > score {
-			score, share, ok = v, part, true
+		v := worth[r.tier] + perWord*(heavy+fillerPay*fillers) + perShare*part - perSlip*float64(h.cost) - perVague*float64(h.vague) + u.outcomes[r.outcome].lead
+		if v > best.score {
+			best = reason{outcome: r.outcome, text: r.text, score: v, share: part, words: h.words.without(&s.light)}
+			ok = true
 		}
 		return true
 	})
-	return score, share, ok
+	return best, ok
 }

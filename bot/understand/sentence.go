@@ -22,6 +22,7 @@ type form struct {
 	bare     string // without accents
 	toned    string // with accents, as typed
 	accented bool
+	proper   bool // a word of the lexicon as it was typed
 	slip     bool // toned was typed wrongly: only its tone is evidence
 	cost     int  // 1: had to be corrected
 }
@@ -37,6 +38,9 @@ func (f *form) allows(want string, strict bool) bool {
 	}
 	if !f.accented {
 		return true
+	}
+	if f.proper {
+		return false
 	}
 	if f.slip {
 		return strings.Contains(f.toned, "đ") == strings.Contains(want, "đ") && sameTone(f.toned, want)
@@ -87,7 +91,7 @@ func (u *Understander) read(toned string) []word {
 			}
 		}
 		from := len(pool)
-		pool = append(pool, form{bare: bare, toned: w, accented: w != bare})
+		pool = append(pool, form{bare: bare, toned: w, accented: w != bare, proper: u.trie.toned[w]})
 		if !u.trie.words[bare] {
 			pool = u.mend(pool, w, bare)
 		}
@@ -98,7 +102,7 @@ func (u *Understander) read(toned string) []word {
 
 func plainForm(w string) form {
 	bare := fold.Bare(w)
-	return form{bare: bare, toned: w, accented: true} // as if typed with accents
+	return form{bare: bare, toned: w, accented: true, proper: true} // as if typed with accents
 }
 
 func pictureOnly(w string) bool {

@@ -11,6 +11,7 @@ type trie struct {
 	ends     [][]ending // by node
 	concepts int
 	words    map[string]bool // every word there is, without accents
+	toned    map[string]bool // and as it is written
 }
 
 type step struct {
@@ -26,7 +27,7 @@ type ending struct {
 }
 
 func newTrie() *trie {
-	return &trie{next: map[step]int32{}, ends: make([][]ending, 1), words: map[string]bool{}}
+	return &trie{next: map[step]int32{}, ends: make([][]ending, 1), words: map[string]bool{}, toned: map[string]bool{}}
 }
 
 func (t *trie) newConcept() int {
@@ -38,7 +39,7 @@ func (t *trie) add(concept int, words []string, strict bool) {
 	var node int32
 	for _, w := range words {
 		bare := fold.Bare(w)
-		t.words[bare] = true
+		t.words[bare], t.toned[w] = true, true
 		s := step{node, bare}
 		to, ok := t.next[s]
 		if !ok {
@@ -57,6 +58,7 @@ type found struct {
 	from, to int
 	words    bits
 	cost     int
+	vague    bool // one word, without the accents it should have
 }
 
 const (
@@ -115,6 +117,7 @@ func (w *walker) end(e *ending, depth int) {
 		}
 		f.words.set(w.path[d].at)
 		f.cost += form.cost
+		f.vague = depth == 1 && !form.accented && fold.Accented(e.words[d])
 	}
 	// One slip in a phrase is forgiven; in a phrase of one word only where the
 	// word is long enough to be known by the rest of it.
@@ -123,7 +126,7 @@ func (w *walker) end(e *ending, depth int) {
 	}
 	for i := range w.found[e.concept] {
 		if old := &w.found[e.concept][i]; old.from == f.from && old.to == f.to {
-			old.cost = min(old.cost, f.cost)
+			old.cost, old.vague = min(old.cost, f.cost), old.vague && f.vague
 			return
 		}
 	}
@@ -149,6 +152,24 @@ func (b *bits) meets(c *bits) bool {
 		}
 	}
 	return false
+}
+
+// within reports whether every position of b is in c.
+func (b *bits) within(c *bits) bool {
+	for i := range b {
+		if b[i]&^c[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// without is b but for what is in c.
+func (b bits) without(c *bits) bits {
+	for i := range b {
+		b[i] &^= c[i]
+	}
+	return b
 }
 
 // span is the set of positions from ≤ i < to.

@@ -20,7 +20,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"strings"
 
 	"congdanso/bot"
@@ -35,6 +34,7 @@ type Understander struct {
 	slips    slips
 	sounds   map[string][]string // how a word is heard → words of the lexicon
 	filler   int                 // concept of filler words
+	closing  int                 // concept of words that close a question
 	courtesy map[int]bool
 	guards   []pattern
 	outcomes []outcome
@@ -78,6 +78,7 @@ const (
 	perWord   = 2.0
 	perShare  = 5.0
 	perSlip   = 1.5
+	perVague  = 1.0
 	fillerPay = 0.25 // of a word
 
 	// An intent that acts must explain this share of the sentence, or leave at
@@ -139,10 +140,10 @@ func (u *Understander) Understand(text string) bot.Understanding {
 // reason is why a sentence was understood as it was.
 type reason struct {
 	outcome int
-	tier    tier
-	text    string
+	text    string // the pattern
 	score   float64
-	share   float64
+	share   float64 // of the sentence that it explains
+	words   bits    // that it explains
 }
 
 // explain is Understand with the best rule of every outcome.
@@ -164,8 +165,8 @@ func (u *Understander) explain(text string) (bot.Understanding, []reason) {
 		}
 		for _, i := range u.byFirst[concept] {
 			r := &u.rules[i]
-			if score, share, ok := s.score(u, r); ok && score > reasons[r.outcome].score {
-				reasons[r.outcome] = reason{r.outcome, r.tier, r.text, score, share}
+			if why, ok := s.score(u, r); ok && why.score > reasons[r.outcome].score {
+				reasons[r.outcome] = why
 			}
 		}
 	}
@@ -192,16 +193,10 @@ func canStandFor(typed, want string) bool {
 
 // decide picks the best outcome; one that acts only when it is beyond doubt.
 func (u *Understander) decide(s *sentence, reasons []reason) bot.Understanding {
-	best, second := -1, -1
+	best := -1
 	for i := range reasons {
-		if reasons[i].score <= 0 {
-			continue
-		}
-		switch {
-		case best < 0 || reasons[i].score > reasons[best].score:
-			best, second = i, best
-		case second < 0 || reasons[i].score > reasons[second].score:
-			second = i
+		if reasons[i].score > 0 && (best < 0 || reasons[i].score > reasons[best].score) {
+			best = i
 		}
 	}
 	if best < 0 {
@@ -211,14 +206,22 @@ func (u *Understander) decide(s *sentence, reasons []reason) bot.Understanding {
 	if !o.acts {
 		return bot.Understanding{Intent: o.intent, Between: askOnly(o)}
 	}
-	r := reasons[best]
-	if second >= 0 && r.score-reasons[second].score < actMargin {
-		if other := u.outcomes[second]; other.intent != bot.IntentAsk && other.intent != o.intent {
-			return bot.Understanding{Intent: bot.IntentAsk, Between: []bot.Intent{o.intent, other.intent}}
+	r := &reasons[best]
+	for i := range reasons {
+		rival := &reasons[i]
+		// What lies within the best reading is explained by it: "nhận tin" in
+		// "không nhận tin nữa".
+		if i == best || rival.score <= 0 || r.score-rival.score >= actMargin ||
+			rival.words != r.words && rival.words.within(&r.words) {
+			continue
 		}
-		return bot.Understanding{Intent: bot.IntentAsk, Between: o.between}
+		between := o.between
+		if other := u.outcomes[i].intent; other != bot.IntentAsk {
+			between = []bot.Intent{o.intent, other}
+		}
+		return bot.Understanding{Intent: bot.IntentAsk, Between: between}
 	}
-	if spare := math.Round(s.weight * (1 - r.share)); r.share < actShare && spare > actSpare {
+	if spare := s.weight * (1 - r.share); r.share < actShare && spare > actSpare {
 		return bot.Understanding{Intent: bot.IntentAsk, Between: o.between}
 	}
 	return bot.Understanding{Intent: o.intent}
