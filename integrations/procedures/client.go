@@ -55,7 +55,7 @@ type Options struct {
 }
 
 // The circuit breaker opens when at least breakerLeast requests within
-// breakerWindow were made and more than half of them failed: one citizen whose
+// breakerWindow were made and more than three in five failed: one citizen whose
 // dossier hangs does not cut off the others.
 const (
 	breakerWindow = 20 * time.Second
@@ -105,7 +105,7 @@ func New(o Options) *Client {
 		Name: "procedures", MaxRequests: breakerProbes, Timeout: breakerRest,
 		Interval: breakerWindow, BucketPeriod: breakerWindow / 10,
 		ReadyToTrip: func(n gobreaker.Counts) bool {
-			return n.Requests >= breakerLeast && n.TotalFailures*2 > n.Requests
+			return n.Requests >= breakerLeast && n.TotalFailures*5 > n.Requests*3
 		},
 		IsSuccessful: func(err error) bool { return err == nil || errors.Is(err, dossier.ErrNotFound) },
 		// Who hung up says nothing about the system.

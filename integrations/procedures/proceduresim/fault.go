@@ -1,6 +1,7 @@
 package proceduresim
 
 import (
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -166,6 +167,7 @@ func (s *Sim) misbehave(w http.ResponseWriter, r *http.Request, path, code strin
 		}
 		return false
 	case Hang:
+		_, _ = io.Copy(io.Discard, r.Body) // only then does net/http notice a caller who leaves
 		<-r.Context().Done()
 	case BadGateway:
 		page(http.StatusBadGateway, "502 Bad Gateway")

@@ -102,7 +102,7 @@ func (s *Sim) invent(r *rand.Rand, start time.Time, i int) *dossier {
 		d.filer = &filer
 	}
 	d.id = objectID(start, d.code)
-	d.live(r, start.Add(time.Duration(7*60+30+r.IntN(8*60))*time.Minute))
+	d.live(r, i, start.Add(time.Duration(7*60+30+r.IntN(8*60))*time.Minute))
 	return d
 }
 
@@ -116,8 +116,8 @@ func invent(r *rand.Rand) person {
 	}
 }
 
-// live writes the dossier's life from the moment it was filed.
-func (d *dossier) live(r *rand.Rand, filed time.Time) {
+// live writes the life of the day's i-th dossier from the moment it was filed.
+func (d *dossier) live(r *rand.Rand, i int, filed time.Time) {
 	officer := officers[r.IntN(len(officers))]
 	paper := missing[r.IntN(len(missing))]
 	received := filed.Add(time.Duration(20+r.IntN(100)) * time.Minute)
@@ -131,11 +131,12 @@ func (d *dossier) live(r *rand.Rand, filed time.Time) {
 	}
 	add(filed, 1, "Nộp hồ sơ", "").applied = true
 	kind := r.IntN(20)
-	if kind == 0 { // nobody has looked at it yet, for a day
+	if i == 0 { // every day one that nobody looks at until the next
+		kind = 0
 		received = workdays(received, 1)
 		due = workdays(received, d.procedure.days)
 	}
-	if kind == 1 {
+	if kind == 1 { // refused
 		add(received, 3, "Tiếp nhận", "Hồ sơ không thuộc thẩm quyền giải quyết của cơ quan")
 		return
 	}
