@@ -64,6 +64,7 @@ type tiers struct {
 type ask struct {
 	tiers
 	Between []string `toml:"between"`
+	Lead    float64  `toml:"lead"` // as an intent's
 }
 
 // intents are those a lexicon may name.
@@ -275,7 +276,7 @@ func (c *compiler) intent(name bot.Intent, in intent) {
 
 func (c *compiler) ask(number int, a ask) {
 	where := fmt.Sprintf("ask %d", number)
-	o := outcome{intent: bot.IntentAsk}
+	o := outcome{intent: bot.IntentAsk, lead: a.Lead}
 	for _, name := range a.Between {
 		if !slices.Contains(intents, bot.Intent(name)) {
 			c.fault("%s: unknown intent %q", where, name)

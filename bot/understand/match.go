@@ -251,7 +251,7 @@ func (s *sentence) score(u *Understander, r *rule) (best reason, ok bool) {
 		if total > 0 {
 			part = min(1, heavy/total)
 		}
-		if part < minShare[r.tier] {
+		if part < minShare[r.tier] || heavy == 0 && total > 0 {
 			return true
 		}
 		v := worth[r.tier] + perWord*(heavy+fillerPay*fillers) + perShare*part - perSlip*float64(h.cost) - perVague*float64(h.vague) + u.outcomes[r.outcome].lead

@@ -117,7 +117,7 @@ func (w *walker) end(e *ending, depth int) {
 		}
 		f.words.set(w.path[d].at)
 		f.cost += form.cost
-		f.vague = depth == 1 && !form.accented && fold.Accented(e.words[d])
+		f.vague = depth == 1 && !form.accented && fold.Accented(e.words[d]) && !w.words[f.from].skip
 	}
 	// One slip in a phrase is forgiven; in a phrase of one word only where the
 	// word is long enough to be known by the rest of it.

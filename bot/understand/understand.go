@@ -79,7 +79,7 @@ const (
 	perShare  = 5.0
 	perSlip   = 1.5
 	perVague  = 1.0
-	fillerPay = 0.25 // of a word
+	fillerPay = 0.5  // of a word
 
 	// An intent that acts must explain this share of the sentence, or leave at
 	// most this many words unexplained; and beat the next by this much.
@@ -211,15 +211,12 @@ func (u *Understander) decide(s *sentence, reasons []reason) bot.Understanding {
 		rival := &reasons[i]
 		// What lies within the best reading is explained by it: "nhận tin" in
 		// "không nhận tin nữa".
-		if i == best || rival.score <= 0 || r.score-rival.score >= actMargin ||
+		other := u.outcomes[i].intent
+		if i == best || rival.score <= 0 || other == bot.IntentAsk || r.score-rival.score >= actMargin ||
 			rival.words != r.words && rival.words.within(&r.words) {
 			continue
 		}
-		between := o.between
-		if other := u.outcomes[i].intent; other != bot.IntentAsk {
-			between = []bot.Intent{o.intent, other}
-		}
-		return bot.Understanding{Intent: bot.IntentAsk, Between: between}
+		return bot.Understanding{Intent: bot.IntentAsk, Between: []bot.Intent{o.intent, other}}
 	}
 	if spare := s.weight * (1 - r.share); r.share < actShare && spare > actSpare {
 		return bot.Understanding{Intent: bot.IntentAsk, Between: o.between}
