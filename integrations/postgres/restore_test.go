@@ -87,8 +87,11 @@ func TestRestoreFromBaseBackupAndArchivedLog(t *testing.T) {
 func TestRestoreFromDump(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	original := pgtest.Durable(t)
-	pool := pgtest.Open(t, original.URL(""))
+	original := installed(t)
+	if err := postgres.Migrate(ctx, original.owner, postgres.GrantTo(original.app)); err != nil {
+		t.Fatal(err)
+	}
+	pool := pgtest.Open(t, original.app)
 	if _, err := pool.Exec(ctx, `INSERT INTO tombstone VALUES ('\x03', now())`); err != nil {
 		t.Fatal(err)
 	}
@@ -97,14 +100,14 @@ func TestRestoreFromDump(t *testing.T) {
 		t.Fatal(err)
 	}
 	dump := filepath.Join(t.TempDir(), "congdanso.dump")
-	run(t, program(t, original, "pg_dump"), "--format=custom", "--no-owner", "--file="+dump, original.URL(""))
+	run(t, program(t, original.cluster, "pg_dump"), "--format=custom", "--no-owner", "--file="+dump, original.owner)
 
-	restored := pgtest.StartIn(t, postgres.Options{Dir: pgtest.Folder(t), Throwaway: true})
-	run(t, program(t, restored, "pg_restore"), "--no-owner", "--exit-on-error", "--single-transaction", "--dbname="+restored.URL(""), dump)
-	if err := postgres.Migrate(ctx, restored.URL("")); err != nil {
+	restored := installed(t)
+	run(t, program(t, restored.cluster, "pg_restore"), "--no-owner", "--exit-on-error", "--single-transaction", "--dbname="+restored.owner, dump)
+	if err := postgres.Migrate(ctx, restored.owner, postgres.GrantTo(restored.app)); err != nil {
 		t.Fatalf("migrate a restored database: %v", err)
 	}
-	pool = pgtest.Open(t, restored.URL(""))
+	pool = pgtest.Open(t, restored.app)
 	after, err := postgres.ReadIdentity(ctx, pool)
 	if err != nil {
 		t.Fatal(err)
@@ -116,6 +119,31 @@ func TestRestoreFromDump(t *testing.T) {
 	if err := pool.QueryRow(ctx, `SELECT count(*) FROM tombstone WHERE key = '\x03'`).Scan(&rows); err != nil || rows != 1 {
 		t.Fatalf("%d rows, error %v; want the one that was dumped", rows, err)
 	}
+	if _, err := pool.Exec(ctx, `UPDATE tombstone SET erased_at = now()`); err != nil {
+		t.Fatalf("the application cannot work on the restored database: %v", err)
+	}
+	if _, err := pool.Exec(ctx, `DROP TABLE tombstone`); err == nil {
+		t.Fatal("the application owns the restored tables")
+	}
+}
+
+// installation is a server with the roles and the database that the runbook has
+// operators make.
+type installation struct {
+	cluster    *postgres.Cluster
+	owner, app string // URLs
+}
+
+func installed(t testing.TB) installation {
+	t.Helper()
+	c := pgtest.StartIn(t, postgres.Options{Dir: pgtest.Folder(t), Throwaway: true})
+	exec1(t, c, `CREATE ROLE congdanso_owner LOGIN`)
+	exec1(t, c, `CREATE ROLE congdanso_app LOGIN`)
+	exec1(t, c, `CREATE DATABASE channel OWNER congdanso_owner ENCODING 'UTF8' TEMPLATE template0`)
+	exec1(t, c, `REVOKE ALL ON DATABASE channel FROM PUBLIC`)
+	exec1(t, c, `GRANT CONNECT ON DATABASE channel TO congdanso_app`)
+	url := c.URL("channel")
+	return installation{cluster: c, owner: asRole(t, url, "congdanso_owner"), app: asRole(t, url, "congdanso_app")}
 }
 
 func TestDatabaseMadeAnewInTheSameServerIsAnother(t *testing.T) {
