@@ -5,7 +5,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +15,6 @@ import (
 	"time"
 	"unicode"
 
-	_ "congdanso/bot/bottest" // so that "go test ./flows/... -update" knows the flag here too
 	"congdanso/content"
 	"congdanso/flows"
 )
@@ -141,6 +142,11 @@ func TestKeys(t *testing.T) {
 			}
 		}
 	}
+	for _, key := range alerts(t) {
+		if !slices.Contains(keys, key+".subject") || !slices.Contains(keys, key+".body") {
+			t.Errorf("no mail %q", key)
+		}
+	}
 	for _, item := range l.Menu("main") {
 		said[item.Button] = true
 	}
@@ -154,4 +160,31 @@ func TestKeys(t *testing.T) {
 			t.Errorf("nobody says %q", key)
 		}
 	}
+}
+
+var alertKey = regexp.MustCompile(`"(alert\.[a-z_]+)"`)
+
+// alerts are the keys of all mails to operators that the project sends.
+func alerts(t *testing.T) []string {
+	t.Helper()
+	var keys []string
+	for _, dir := range []string{"../cmd", "../bot", "../flows", "../integrations"} {
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			raw, err := os.ReadFile(path)
+			for _, m := range alertKey.FindAllSubmatch(raw, -1) {
+				keys = append(keys, string(m[1]))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(keys) < 3 {
+		t.Fatalf("only %v", keys)
+	}
+	return keys
 }

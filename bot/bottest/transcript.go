@@ -35,6 +35,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"congdanso/bot"
+	"congdanso/bot/fold"
 )
 
 var update = flag.Bool("update", false, "write what the channel says into the transcripts")
@@ -92,9 +93,9 @@ func Run(t *testing.T, pattern string, open func(t testing.TB) *World) {
 // channel's part written anew. It fails where a line cannot be understood, and
 // where the channel says what Zalo or a resident could not take.
 func Replay(transcript []byte, w *World) ([]byte, error) {
-	p := &player{world: w, now: time.Date(2024, 6, 14, 9, 30, 0, 0, time.UTC), out: &bytes.Buffer{}}
+	p := &player{world: w, now: time.Date(2024, 6, 14, 9, 30, 0, 0, time.UTC), language: bot.Vietnamese, out: &bytes.Buffer{}}
 	p.citizen = bot.Citizen{ID: bot.CitizenID{OA: "3612345678901234567", User: "2512345678901234567"},
-		Language: bot.Vietnamese, New: true}
+		Language: p.language, New: true}
 	for i, line := range strings.Split(strings.TrimSuffix(string(transcript), "\n"), "\n") {
 		if strings.HasPrefix(line, "<") || strings.HasPrefix(line, "!") {
 			continue
@@ -109,13 +110,14 @@ func Replay(transcript []byte, w *World) ([]byte, error) {
 
 // player is a conversation in progress.
 type player struct {
-	world   *World
-	now     time.Time
-	citizen bot.Citizen
-	conv    bot.Conversation
-	sent    []bot.Message
-	events  int
-	out     *bytes.Buffer
+	world    *World
+	now      time.Time
+	citizen  bot.Citizen
+	language string // of whoever writes first and of strangers
+	conv     bot.Conversation
+	sent     []bot.Message
+	events   int
+	out      *bytes.Buffer
 }
 
 func (p *player) line(line string) error {
@@ -131,7 +133,7 @@ func (p *player) line(line string) error {
 		}
 		return p.world.Given(p.now, rest)
 	case word == "language":
-		p.citizen.Language = rest
+		p.citizen.Language, p.language = rest, rest
 		return nil
 	case word == "known":
 		p.citizen.New = false
@@ -172,7 +174,7 @@ func (p *player) clock(to string) error {
 // nothing said on it yet.
 func (p *player) stranger() error {
 	p.citizen = bot.Citizen{ID: bot.CitizenID{OA: p.citizen.ID.OA, User: p.citizen.ID.User[:18] + "9"},
-		Language: p.citizen.Language, New: true}
+		Language: p.language, New: true}
 	p.conv = bot.Conversation{}
 	return nil
 }
@@ -284,10 +286,22 @@ func fit(m *bot.Message, unasked bool) error {
 			return fmt.Errorf("choice %q cannot be typed", c.Title)
 		}
 		for _, other := range m.Choices[:i] {
-			if strings.EqualFold(other.Title, c.Title) {
-				return fmt.Errorf("two buttons say %q", c.Title)
+			if said := shared(c, other); said != "" {
+				return fmt.Errorf("%q means two choices, %q and %q", said, other.Title, c.Title)
 			}
 		}
 	}
 	return nil
+}
+
+// shared is a way of saying both a and b, if there is one.
+func shared(a, b bot.Choice) string {
+	for _, x := range append([]string{a.Title, a.Label}, a.Words...) {
+		for _, y := range append([]string{b.Title, b.Label}, b.Words...) {
+			if fold.SameWords(x, y) {
+				return x
+			}
+		}
+	}
+	return ""
 }

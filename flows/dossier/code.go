@@ -16,7 +16,7 @@ func (f *Flow) ask(t *bot.Turn) error {
 	if err := f.enter(t, stepAsk, state{}); err != nil {
 		return err
 	}
-	t.Say(bot.Message{Text: t.T("dossier.ask"), Choices: f.asking(t)})
+	t.Say(bot.Message{Text: way.Signed(t, t.T("dossier.ask")), Choices: f.asking(t)})
 	return nil
 }
 
@@ -87,7 +87,7 @@ func (f *Flow) explain(t *bot.Turn, found dossier.Found) error {
 			way.Home(t),
 		}
 	}
-	t.Say(bot.Message{Text: text, Choices: choices})
+	t.Say(bot.Message{Text: way.Signed(t, text), Choices: choices})
 	return nil
 }
 
@@ -120,7 +120,7 @@ func (f *Flow) notFound(t *bot.Turn, code dossier.Code) error {
 	default:
 		text = t.T("dossier.not_found.unknown", "Code", string(code), "Head", head)
 	}
-	t.Say(bot.Message{Text: text, Choices: choices})
+	t.Say(bot.Message{Text: way.Signed(t, text), Choices: choices})
 	return nil
 }
 

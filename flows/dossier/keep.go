@@ -101,7 +101,7 @@ func (f *Flow) mine(ctx context.Context, t *bot.Turn, page int) error {
 		if err := f.enter(t, stepAsk, state{}); err != nil {
 			return err
 		}
-		t.Say(bot.Message{Text: t.T("dossier.mine.none"), Choices: []bot.Choice{way.Lookup(t), way.Home(t)}})
+		t.Say(bot.Message{Text: way.Signed(t, t.T("dossier.mine.none")), Choices: []bot.Choice{way.Lookup(t), way.Home(t)}})
 		return nil
 	}
 	var lines []string

@@ -25,11 +25,8 @@ func (f *Flow) show(ctx context.Context, t *bot.Turn, code dossier.Code, others 
 	if len(others) > 0 {
 		parts = append(parts, t.T("dossier.others", "Count", len(others)+1))
 	}
-	if t.Citizen.New {
-		parts = append(parts, t.T("dossier.whose"))
-	}
 	t.Say(bot.Message{
-		Text:    join(parts...),
+		Text:    way.Signed(t, join(parts...)),
 		Choices: f.onStatus(t, code, &v, others),
 		Kind:    bot.KindStatus,
 		About:   string(code),
@@ -107,7 +104,7 @@ func (f *Flow) unavailable(t *bot.Turn, code dossier.Code, last *dossier.View) e
 			"Seen", moment(t, last.SeenAt), "State", short(t, &last.Public))
 	}
 	t.Say(bot.Message{
-		Text: join(text, consent),
+		Text: way.Signed(t, join(text, consent)),
 		Choices: []bot.Choice{
 			way.To(t, "dossier.button.wait", payload("wait", code)),
 			way.Another(t),

@@ -86,10 +86,11 @@ func (f *Flow) answer(t *bot.Turn, about string) error {
 	case "procedure":
 		text, choices = t.T("elsewhere.procedure"), []bot.Choice{way.Office(t), way.Human(t), way.Home(t)}
 	case "trust":
-		text = t.T("elsewhere.trust")
+		t.Say(bot.Message{Text: t.T("elsewhere.trust"), Choices: choices})
+		return nil
 	default:
 		text = t.T("elsewhere.where")
 	}
-	t.Say(bot.Message{Text: text, Choices: choices})
+	t.Say(bot.Message{Text: way.Signed(t, text), Choices: choices})
 	return nil
 }

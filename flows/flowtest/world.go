@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,13 +43,18 @@ func OpenSample(t testing.TB) *bottest.World {
 	return open(t, content.WithPublicURL("https://congdanso.example.vn"), content.WithSample())
 }
 
+// understanding is read once; it holds nothing of a conversation.
+var understanding = sync.OnceValues(func() (*understand.Understander, error) {
+	return understand.New(content.Files(""))
+})
+
 func open(t testing.TB, opts ...content.Option) *bottest.World {
 	t.Helper()
 	library, err := content.Load(content.Files(""), Zone, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader, err := understand.New(content.Files(""))
+	reader, err := understanding()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,7 @@ func (f *Flow) ask(t *bot.Turn) error {
 		choices = append([]bot.Choice{way.To(t, "human.button.contact", bot.Payload(Name, "contact", ""))}, choices...)
 	}
 	t.Conv.Leave()
-	t.Say(bot.Message{Text: t.T(key, "Since", sinceWhen(t, since)), Choices: choices})
+	t.Say(bot.Message{Text: way.Signed(t, t.T(key, "Since", sinceWhen(t, since))), Choices: choices})
 	return nil
 }
 

@@ -42,7 +42,7 @@ func (f *Flow) Begin(_ context.Context, t *bot.Turn, intent bot.Intent) error {
 	case bot.IntentThanks:
 		// The dialogue that was thanked for stays where it is.
 		question := t.Conv.Question
-		t.Say(bot.Message{Text: t.T("menu.thanks"), Kind: bot.KindMenu})
+		t.Say(bot.Message{Text: way.Signed(t, t.T("menu.thanks")), Kind: bot.KindMenu})
 		t.Conv.Question = question
 		return nil
 	case bot.IntentCancel:
@@ -50,13 +50,21 @@ func (f *Flow) Begin(_ context.Context, t *bot.Turn, intent bot.Intent) error {
 		return f.Show(t, "menu.cancelled")
 	case bot.IntentGreet:
 		t.Conv.Leave()
-		if t.Citizen.New {
-			return f.Show(t, "menu.greeting")
-		}
-		return f.Show(t, "menu.hello")
+		return f.Show(t, orGreeting(t, "menu.hello"))
 	}
 	t.Conv.Leave()
-	return f.Show(t, "menu.intro")
+	return f.Show(t, orGreeting(t, "menu.intro"))
+}
+
+// greeting says whose channel this is, what it keeps, and what it never asks.
+const greeting = "menu.greeting"
+
+// orGreeting is key, or the greeting for somebody who writes for the first time.
+func orGreeting(t *bot.Turn, key string) string {
+	if t.Citizen.New {
+		return greeting
+	}
+	return key
 }
 
 // Act shows the menu.
@@ -75,7 +83,11 @@ func (f *Flow) Show(t *bot.Turn, key string) error {
 	for i, item := range f.items {
 		choices[i] = way.To(t, item.Button, item.Payload)
 	}
-	t.Say(bot.Message{Text: t.T(key), Choices: choices, Kind: bot.KindMenu})
+	text := t.T(key)
+	if key != greeting {
+		text = way.Signed(t, text)
+	}
+	t.Say(bot.Message{Text: text, Choices: choices, Kind: bot.KindMenu})
 	return nil
 }
 
@@ -88,7 +100,7 @@ func (f *Flow) Greet(_ context.Context, t *bot.Turn) error {
 		return f.Show(t, "menu.hello")
 	}
 	t.Conv.Leave()
-	return f.Show(t, "menu.greeting")
+	return f.Show(t, greeting)
 }
 
 // waiting is how long after asking for a person somebody's messages are taken as
@@ -103,6 +115,9 @@ func (f *Flow) Fallback(_ context.Context, t *bot.Turn, u bot.Understanding) err
 	t.Conv.Lost++
 	if key := unread(t.Event.Body); key != "" && t.Conv.Lost == 1 {
 		return f.say(t, t.T(key), way.Lookup(t), way.Human(t), way.Home(t))
+	}
+	if t.Citizen.New {
+		return f.Show(t, greeting)
 	}
 	if since := t.Conv.WaitingForPerson; !since.IsZero() && t.Now.Sub(since) < waiting {
 		key := "menu.noted"
@@ -124,7 +139,7 @@ func (f *Flow) Fallback(_ context.Context, t *bot.Turn, u bot.Understanding) err
 }
 
 func (f *Flow) say(t *bot.Turn, text string, choices ...bot.Choice) error {
-	t.Say(bot.Message{Text: text, Choices: choices, Kind: bot.KindFallback})
+	t.Say(bot.Message{Text: way.Signed(t, text), Choices: choices, Kind: bot.KindFallback})
 	return nil
 }
 

@@ -75,6 +75,15 @@ func Office(t *bot.Turn) bot.Choice {
 	return To(t, "way.button.office", bot.Payload("elsewhere", "where", ""))
 }
 
+// Signed puts whose channel this is under text, for somebody who reads it for the
+// first time.
+func Signed(t *bot.Turn, text string) string {
+	if !t.Citizen.New || t.Unasked {
+		return text
+	}
+	return text + "\n\n" + t.T("way.whose")
+}
+
 // Consent finds the text that asks for consent, and its version: the text's key,
 // the language, and a hash over the words shown, so that a changed text can
 // never pass for the one agreed to. The text must not depend on the person.
