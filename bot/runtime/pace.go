@@ -24,6 +24,9 @@ type pace struct {
 
 // wait is how long the next reply has to wait, zero when it may go now.
 func (p *pace) wait(now time.Time) time.Duration {
+	if p.Full.Before(now) {
+		return 0
+	}
 	behind := p.Full.Sub(now) // each reply taken is paceEvery to be made good
 	if over := behind - (paceBurst-1)*paceEvery; over > 0 {
 		return over
@@ -33,7 +36,10 @@ func (p *pace) wait(now time.Time) time.Duration {
 
 // left is how many replies may go now.
 func (p *pace) left(now time.Time) int {
-	behind := max(0, p.Full.Sub(now))
+	if p.Full.Before(now) {
+		return paceBurst
+	}
+	behind := p.Full.Sub(now)
 	return paceBurst - int((behind+paceEvery-1)/paceEvery)
 }
 

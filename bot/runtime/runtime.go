@@ -358,14 +358,13 @@ func (r *Runtime) renewLoop(ctx context.Context) {
 // and the menu for the person when there is one to tell.
 func (r *Runtime) bury(ctx context.Context, c *inbox.Claim, w inbox.Waiting, cause error, lang string, rec *record, last bool) error {
 	now := r.cfg.Now().UTC()
-	var items []delivery.Item
-	err := pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
-		moved, err := r.inbox.Die(ctx, tx, c, w, cause.Error(), now, last)
-		if err != nil || !moved || c.Who.IsZero() {
+	items := r.apology(c.Who, lang, rec, now)
+	r.outbox.Prepare(ctx, items)
+	moved := false
+	err := pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) (err error) {
+		moved, err = r.inbox.Die(ctx, tx, c, w, cause.Error(), now, last)
+		if err != nil || !moved || len(items) == 0 {
 			return err
-		}
-		if items = r.apology(c.Who, lang, rec, now); len(items) == 0 {
-			return nil
 		}
 		batch := &pgx.Batch{}
 		if err := r.outbox.QueueEnqueue(batch, items); err != nil {
@@ -373,11 +372,16 @@ func (r *Runtime) bury(ctx context.Context, c *inbox.Claim, w inbox.Waiting, cau
 		}
 		return tx.SendBatch(ctx, batch).Close()
 	})
+	if err != nil || !moved {
+		r.outbox.Withdraw(items)
+	}
 	if err != nil {
 		return fmt.Errorf("bury event: %w", err)
 	}
-	r.dead.Inc()
-	slog.Error("event put aside as a dead letter", "cause", cause)
-	r.outbox.Wake()
+	if moved {
+		r.dead.Inc()
+		slog.Error("event put aside as a dead letter", "cause", cause)
+		r.outbox.Hand(items)
+	}
 	return nil
 }

@@ -36,8 +36,8 @@ func (r *Runtime) turnAll(ctx context.Context, c *inbox.Claim, prof *bot.Citizen
 		}
 		c.Events[0].Tries++
 	}
-	if len(events) > 1 && len(events) > rec.Pace.left(r.cfg.Now()) && known && !c.Again {
-		if r.together(ctx, c, prof, rec, events) {
+	if len(events) > 1 && len(events) > rec.Pace.left(r.cfg.Now()) && !c.Again {
+		if r.together(ctx, c, prof, rec, events, known) {
 			return
 		}
 	}
@@ -131,7 +131,8 @@ func (r *Runtime) turnOne(ctx context.Context, c *inbox.Claim, prof *bot.Citizen
 // together turns several waiting events of a citizen who writes faster than we
 // answer, and answers them in one message. It reports false when they have to be
 // turned one by one after all.
-func (r *Runtime) together(ctx context.Context, c *inbox.Claim, prof *bot.Citizen, rec record, events []inbox.Waiting) bool {
+func (r *Runtime) together(ctx context.Context, c *inbox.Claim, prof *bot.Citizen, rec record,
+	events []inbox.Waiting, known bool) bool {
 	var made []*decision
 	var prev *decision
 	try, profile := rec, *prof
@@ -149,6 +150,9 @@ func (r *Runtime) together(ctx context.Context, c *inbox.Claim, prof *bot.Citize
 	}
 	u := r.unit(c, &try, made, true)
 	u.alone = true
+	if !known {
+		u.created = prof
+	}
 	if err := r.commits.Do(ctx, u); err != nil {
 		if errors.Is(err, errNotAllFresh) {
 			return false
@@ -252,6 +256,9 @@ func (r *Runtime) rest(ctx context.Context, c *inbox.Claim, pause time.Duration)
 
 // apology is what a person reads whose message could not be handled.
 func (r *Runtime) apology(who bot.CitizenID, lang string, rec *record, now time.Time) []delivery.Item {
+	if who.IsZero() {
+		return nil
+	}
 	t := &bot.Turn{Now: now, Citizen: bot.Citizen{ID: who, Language: lang}, Conv: &rec.Conv, Texts: r.texts, Unasked: true}
 	t.Say(bot.Message{
 		Text:    t.T("runtime.apology"),
