@@ -201,6 +201,8 @@ func sweep(dir string) {
 			continue
 		}
 		switch {
+		case strings.HasSuffix(e.Name(), ".making"): // we hold the lock, so nobody is at it
+			_ = os.RemoveAll(path)
 		case strings.HasPrefix(e.Name(), templatePrefix):
 			if time.Since(info.ModTime()) > keepTemplates {
 				_ = os.RemoveAll(path)
