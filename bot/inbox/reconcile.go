@@ -56,13 +56,16 @@ func (rc *Reconciler) Run(ctx context.Context) (fed int, err error) {
 		return 0, err
 	}
 	var since *time.Time
-	if err := rc.Inbox.pool.QueryRow(ctx, `SELECT refused_since FROM installation`).Scan(&since); err != nil {
+	var restored bool
+	err = rc.Inbox.pool.QueryRow(ctx, `
+SELECT refused_since, coalesce(resumed_at > refused_since, false) FROM installation`).Scan(&since, &restored)
+	if err != nil {
 		return 0, fmt.Errorf("read the outage's beginning: %w", err)
 	}
 	if since == nil {
 		return 0, nil
 	}
-	fed, err = rc.since(ctx, since.Add(-slack))
+	fed, err = rc.since(ctx, since.Add(-slack), restored)
 	if err != nil {
 		return fed, fmt.Errorf("reconcile: %w", err)
 	}
@@ -76,7 +79,7 @@ UPDATE installation SET refused_since = NULL, reconciled_at = now() WHERE refuse
 	return fed, nil
 }
 
-func (rc *Reconciler) since(ctx context.Context, since time.Time) (fed int, err error) {
+func (rc *Reconciler) since(ctx context.Context, since time.Time, restored bool) (fed int, err error) {
 	for offset := 0; offset < deepest; offset += page {
 		if err := rc.Slot(ctx); err != nil {
 			return fed, err
@@ -89,7 +92,7 @@ func (rc *Reconciler) since(ctx context.Context, since time.Time) (fed int, err 
 			if newest.At.Before(since) {
 				return fed, nil
 			}
-			n, err := rc.chat(ctx, newest.User, since)
+			n, err := rc.chat(ctx, newest.User, since, restored)
 			fed += n
 			if err != nil {
 				return fed, err
@@ -102,9 +105,12 @@ func (rc *Reconciler) since(ctx context.Context, since time.Time) (fed int, err 
 	return fed, nil
 }
 
-// chat feeds what one citizen wrote since then.
-func (rc *Reconciler) chat(ctx context.Context, user string, since time.Time) (fed int, err error) {
+// chat feeds what one citizen wrote since then. After a restore our own memory of
+// what was answered is gone too: there, what the account wrote later in the chat
+// counts as the answer.
+func (rc *Reconciler) chat(ctx context.Context, user string, since time.Time, restored bool) (fed int, err error) {
 	var missed []ChatMessage
+	answered := false
 	for offset := 0; offset < deepest; offset += page {
 		if err := rc.Slot(ctx); err != nil {
 			return 0, err
@@ -117,7 +123,9 @@ func (rc *Reconciler) chat(ctx context.Context, user string, since time.Time) (f
 		for _, m := range messages {
 			if m.At.Before(since) {
 				older = true
-			} else if m.FromUser && m.MsgID != "" {
+			} else if !m.FromUser {
+				answered = true // messages come newest first
+			} else if m.MsgID != "" && !(restored && answered) {
 				m.User = user
 				missed = append(missed, m)
 			}

@@ -43,12 +43,21 @@ type Instance struct {
 	read  func(context.Context, *pgxpool.Pool) (Server, error)
 
 	others atomic.Int64
-	moved  atomic.Bool
+	known  atomic.Pointer[Server] // the recorded server, once it is known
+	state  atomic.Int32           // unsure, settled, moved
 	onMove func(moved bool)
 }
 
+// Until the first heartbeat it is not known which database this is.
+const (
+	unsure int32 = iota
+	settled
+	moved
+)
+
 // New returns an instance with a random id. read tells which server the pool
-// stands on; onMove is called when that stops or starts to be the recorded one.
+// stands on; onMove is called when it is first known whether that is the
+// recorded one, and whenever that changes.
 func New(pool *pgxpool.Pool, roles string, read func(context.Context, *pgxpool.Pool) (Server, error), onMove func(moved bool)) *Instance {
 	id := make([]byte, 8)
 	rand.Read(id)
@@ -61,7 +70,15 @@ func New(pool *pgxpool.Pool, roles string, read func(context.Context, *pgxpool.P
 func (in *Instance) Alive() int { return int(in.others.Load()) }
 
 // Moved reports whether the database is not the one this installation recorded.
-func (in *Instance) Moved() bool { return in.moved.Load() }
+func (in *Instance) Moved() bool { return in.state.Load() == moved }
+
+// Connected hears of each new connection which server it reached, before any
+// query goes over it: a failover shows here first.
+func (in *Instance) Connected(server Server) {
+	if known := in.known.Load(); known != nil && *known != server {
+		in.note(true)
+	}
+}
 
 // Run beats until ctx ends, then takes this instance off the list.
 func (in *Instance) Run(ctx context.Context) error {
@@ -133,20 +150,26 @@ INSERT INTO instance (id, roles) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET 
 	if err != nil {
 		return fmt.Errorf("beat: %w", err)
 	}
+	in.known.Store(&known)
 	in.note(server != known)
 	return nil
 }
 
-func (in *Instance) note(moved bool) {
-	if in.moved.Swap(moved) == moved {
+func (in *Instance) note(isMoved bool) {
+	now := settled
+	if isMoved {
+		now = moved
+	}
+	was := in.state.Swap(now)
+	if was == now {
 		return
 	}
-	if moved {
+	if isMoved {
 		slog.Error("the database is not the one this installation recorded (failover or restore): nothing is sent until `congdanso resume`")
-	} else {
+	} else if was == moved {
 		slog.Info("the database is the recorded one again: sending goes on")
 	}
-	in.onMove(moved)
+	in.onMove(isMoved)
 }
 
 // Record makes server the one this installation stands on, as `congdanso resume` does.

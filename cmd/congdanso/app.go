@@ -10,28 +10,14 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"congdanso/bot"
-	"congdanso/bot/alert"
-	"congdanso/bot/citizen"
-	"congdanso/bot/delivery"
-	"congdanso/bot/dossier"
-	"congdanso/bot/inbox"
 	"congdanso/bot/instance"
-	"congdanso/bot/runtime"
 	"congdanso/bot/seal"
 	"congdanso/bot/understand"
-	"congdanso/bot/webhook"
 	"congdanso/content"
-	"congdanso/flows"
-	"congdanso/integrations/mail"
 	"congdanso/integrations/postgres"
-	"congdanso/integrations/procedures"
-	"congdanso/integrations/redis"
-	"congdanso/integrations/zalo"
 )
 
 // stopWithin is how long a stop may take before the process gives up on what is
@@ -46,8 +32,10 @@ type app struct {
 	under *understand.Understander
 	reg   *prometheus.Registry
 	site  *site
-
-	now func() time.Time
+	now   func() time.Time
+	// onReady is called once residents can be answered.
+	onReady func()
+	self    atomic.Pointer[instance.Instance]
 }
 
 // Roles an instance can play.
@@ -84,6 +72,11 @@ func newApp(cfg Config, roles map[string]bool, opts ...content.Option) (*app, er
 	if a.site, err = newSite(cfg.HTTPAddr, a.reg, roles[roleWeb]); err != nil {
 		return nil, fmt.Errorf("listen on HTTP_ADDR %s: %w", cfg.HTTPAddr, err)
 	}
+	if roles[roleWeb] {
+		if err := a.publicPages(); err != nil {
+			return nil, err
+		}
+	}
 	return a, nil
 }
 
@@ -109,7 +102,12 @@ func (a *app) run(ctx context.Context) error {
 }
 
 func (a *app) openPools(ctx context.Context) (pool, claims *pgxpool.Pool, err error) {
-	if pool, err = postgres.Open(ctx, a.cfg.DatabaseURL); err != nil {
+	heard := postgres.OnConnect(func(id postgres.Identity) {
+		if self := a.self.Load(); self != nil {
+			self.Connected(instance.Server{SystemID: id.System, Timeline: id.Timeline})
+		}
+	})
+	if pool, err = postgres.Open(ctx, a.cfg.DatabaseURL, heard); err != nil {
 		return nil, nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	claims, err = postgres.Open(ctx, a.cfg.DatabaseURL, postgres.MaxConns(4), postgres.Name("claims"),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/url"
@@ -164,7 +165,7 @@ func (c *checker) live(ctx context.Context, cfg Config) {
 		ClientID: cfg.ProceduresClientID, ClientSecret: cfg.ProceduresClientSecret})
 	// A code that cannot be: what counts is that the system answers.
 	_, err = source.Find(ctx, dossier.Code("H00.00-180101-0000"))
-	if dossier.IsNotFound(err) {
+	if errors.Is(err, dossier.ErrNotFound) {
 		err = nil
 	}
 	c.result("procedure system", err)
@@ -173,10 +174,14 @@ func (c *checker) live(ctx context.Context, cfg Config) {
 func (c *checker) zalo(ctx context.Context, cfg Config, db pool, keys *seal.Keyring) {
 	tokens := zalo.NewTokens(db, keys, zalo.TokenOptions{
 		AppID: cfg.ZaloAppID, AppSecret: cfg.ZaloAppSecret, OAID: cfg.ZaloOAID,
-		OAuthURL: cfg.ZaloOAuthURL, RefreshToken: cfg.ZaloRefreshToken,
+		OAuthURL: cfg.ZaloOAuthURL, Seed: cfg.ZaloRefreshToken,
 	})
-	client := zalo.New(zalo.Options{APIURL: cfg.ZaloAPIURL, AppSecret: cfg.ZaloAppSecret, Tokens: tokens})
-	oa, err := client.OA(ctx)
+	client, err := zalo.New(zalo.Options{APIURL: cfg.ZaloAPIURL, OAID: cfg.ZaloOAID, Tokens: tokens})
+	if err != nil {
+		c.result("zalo settings", err)
+		return
+	}
+	oa, err := client.Account(ctx)
 	if err == nil && oa.ID != cfg.ZaloOAID {
 		err = fmt.Errorf("the token belongs to another account (%s) than ZALO_OA_ID", oa.ID)
 	}
@@ -184,7 +189,7 @@ func (c *checker) zalo(ctx context.Context, cfg Config, db pool, keys *seal.Keyr
 	if err != nil {
 		return
 	}
-	fmt.Fprintf(c.p.stdout, "      %s: verified %t, package %q until %s, %d followers\n", oa.Name, oa.Verified, oa.Package, oa.PackageUntil, oa.Followers)
+	fmt.Fprintf(c.p.stdout, "      %s: verified %t, package %q until %s, %d followers\n", oa.Name, oa.Verified, oa.Package, oa.ValidTo, oa.Followers)
 	if !oa.Verified {
 		c.warn("the account is not verified: Zalo refuses templates and broadcasts")
 	}

@@ -114,7 +114,7 @@ func cmdResume(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	out := delivery.New(pool, keys, delivery.Options{Instance: "resume"})
+	out := delivery.New(delivery.Options{Instance: "resume"}, pool, keys, nil, nil)
 	if *erased != "" {
 		in := p.stdin
 		if *erased != "-" {

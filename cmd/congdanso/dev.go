@@ -306,16 +306,19 @@ var devPeople = []zalosim.User{
 	{ID: "2598765432109876543", Name: "Tran Van Thu"},
 }
 
+// The stand-in for the procedure system lets these in.
+const standInClient, standInSecret = "congdanso-dev", "congdanso-dev-secret"
+
 func (d *dev) startProcedures(ctx context.Context, vars map[string]string) error {
-	d.proc = proceduresim.New(proceduresim.Options{})
+	d.proc = proceduresim.New(proceduresim.Options{ClientID: standInClient, ClientSecret: standInSecret})
 	base, err := d.serveLocal(ctx, d.proc)
 	if err != nil {
 		return err
 	}
 	vars["PROCEDURES_URL"] = base
 	vars["PROCEDURES_TOKEN_URL"] = base + proceduresim.TokenPath
-	vars["PROCEDURES_CLIENT_ID"] = proceduresim.ExampleClientID
-	vars["PROCEDURES_CLIENT_SECRET"] = proceduresim.ExampleClientSecret
+	vars["PROCEDURES_CLIENT_ID"] = standInClient
+	vars["PROCEDURES_CLIENT_SECRET"] = standInSecret
 	return nil
 }
 
@@ -323,7 +326,7 @@ func (d *dev) chatPage(a *app) *chatpage.Page {
 	var samples []chatpage.Sample
 	if d.proc != nil {
 		for _, s := range d.proc.Dossiers() {
-			samples = append(samples, chatpage.Sample{Code: s.Code, What: s.Status, Factor: s.Factor})
+			samples = append(samples, chatpage.Sample{Code: s.Code, What: s.StatusName + ": " + s.Procedure, Factor: s.Factor})
 		}
 	}
 	menu := []chatpage.MenuItem{

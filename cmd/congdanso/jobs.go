@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
@@ -16,6 +17,7 @@ import (
 	"congdanso/bot/inbox"
 	"congdanso/bot/instance"
 	"congdanso/integrations/mail"
+	"congdanso/integrations/zalo"
 )
 
 // job is a piece of background work that runs on one instance at a time, again
@@ -62,7 +64,7 @@ func (p *parts) jobs(ctx context.Context) error {
 	return nil
 }
 
-func (p *parts) jobClient() (*river.Client[pgxTx], error) {
+func (p *parts) jobClient() (*river.Client[pgx.Tx], error) {
 	nightly, err := cron.ParseStandard("30 2 * * *")
 	if err != nil {
 		return nil, fmt.Errorf("nightly schedule: %w", err)
@@ -87,8 +89,10 @@ func (p *parts) jobClient() (*river.Client[pgxTx], error) {
 		PollOnly:          true,
 		FetchPollInterval: time.Second,
 		Logger:            slog.Default(),
-		Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 4}},
-		Workers:           workers,
+		// Rebuilding indexes is the owner's right, and autovacuum's care is enough.
+		ReindexerIndexNames: []string{},
+		Queues:              map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 4}},
+		Workers:             workers,
 		PeriodicJobs: []*river.PeriodicJob{
 			at(river.PeriodicInterval(15*time.Second), "reconcile", true),
 			at(river.PeriodicInterval(15*time.Second), "callbacks", true),
@@ -104,8 +108,11 @@ func (p *parts) jobClient() (*river.Client[pgxTx], error) {
 
 // reconcile feeds what Zalo could not deliver during an outage.
 func (p *parts) reconcile(ctx context.Context) error {
+	if p.self.Moved() {
+		return nil // what was answered is not known before `congdanso resume`
+	}
 	rc := &inbox.Reconciler{
-		Inbox: p.inbox, Chats: p.zalo, AppID: p.app.cfg.ZaloAppID, OAID: p.app.cfg.ZaloOAID, Now: p.app.now,
+		Inbox: p.inbox, Chats: chats{p.zalo}, AppID: p.app.cfg.ZaloAppID, OAID: p.app.cfg.ZaloOAID, Now: p.app.now,
 		Slot: func(ctx context.Context) error { return p.limiter.Take(ctx, delivery.Upkeep) },
 	}
 	fed, err := rc.Run(ctx)
@@ -171,4 +178,25 @@ func (p *parts) gauges(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// chats hands Zalo's chats to the reconciling job in the inbox's words.
+type chats struct{ zalo *zalo.Client }
+
+func (c chats) RecentChats(ctx context.Context, offset, count int) ([]inbox.ChatMessage, error) {
+	list, err := c.zalo.RecentChats(ctx, offset, count)
+	return asChats(list), err
+}
+
+func (c chats) Conversation(ctx context.Context, user string, offset, count int) ([]inbox.ChatMessage, error) {
+	list, err := c.zalo.Conversation(ctx, user, offset, count)
+	return asChats(list), err
+}
+
+func asChats(list []zalo.ChatMessage) []inbox.ChatMessage {
+	messages := make([]inbox.ChatMessage, len(list))
+	for i, m := range list {
+		messages[i] = inbox.ChatMessage{User: m.UserID, FromUser: m.FromUser, At: m.At, Type: m.Type, Text: m.Text, MsgID: m.ID, URL: m.URL}
+	}
+	return messages
 }

@@ -59,6 +59,10 @@ func (a *app) runWith(ctx context.Context, pool, claims pool, keys *seal.Keyring
 		return err
 	}
 	defer p.redis.Close()
+	// Nothing is sent before it is known which database this is.
+	if err := p.self.Beat(ctx); err != nil {
+		slog.Warn("heartbeat failed; nothing is sent until one succeeds", "error", err)
+	}
 	base, stopBase := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopBase(nil)
 
@@ -82,9 +86,6 @@ func (a *app) runWith(ctx context.Context, pool, claims pool, keys *seal.Keyring
 	taking.run("inbox", p.inbox.Run)
 	if a.roles[roleJobs] {
 		turning.run("jobs", p.jobs)
-	}
-	if err := p.self.Beat(ctx); err != nil {
-		slog.Warn("heartbeat failed", "error", err)
 	}
 	p.open()
 
@@ -131,20 +132,25 @@ func (a *app) build(ctx context.Context, pool, claims pool, keys *seal.Keyring) 
 	p.self = instance.New(pool, rolesText(a.roles), func(ctx context.Context, db *pgxpool.Pool) (instance.Server, error) {
 		return readServer(ctx, db)
 	}, func(moved bool) { p.outbox.Pause(moved || cfg.SendPaused) })
+	a.self.Store(p.self)
 
 	p.tokens = zalo.NewTokens(pool, keys, zalo.TokenOptions{
 		AppID: cfg.ZaloAppID, AppSecret: cfg.ZaloAppSecret, OAID: cfg.ZaloOAID,
-		OAuthURL: cfg.ZaloOAuthURL, RefreshToken: cfg.ZaloRefreshToken,
-		OnDead: func() { p.raise("alert.grant") },
+		OAuthURL: cfg.ZaloOAuthURL, Seed: cfg.ZaloRefreshToken,
+		OnDead: func(e *zalo.GrantError) { p.raise("alert.grant", "Code", e.Code, "Words", e.Name) },
+		OnLost: func(time.Time) { p.raise("alert.grant_lost") },
 	})
 	limit := p.redis.Limiter(cfg.ZaloOAID, cfg.ZaloRatePerMinute, p.self.Alive)
 	p.limiter = limit
-	p.zalo = zalo.New(zalo.Options{
-		APIURL: cfg.ZaloAPIURL, AppSecret: cfg.ZaloAppSecret, Tokens: p.tokens,
+	p.zalo, err = zalo.New(zalo.Options{
+		APIURL: cfg.ZaloAPIURL, OAID: cfg.ZaloOAID, Tokens: p.tokens,
 		OnLimit: func(ceiling, _ int) { limit.SetCeiling(ceiling) }, OnThrottled: limit.Throttled,
 	})
+	if err != nil {
+		return nil, err
+	}
 	p.outbox = delivery.New(delivery.Options{
-		Instance: p.self.ID, Paused: cfg.SendPaused,
+		Instance: p.self.ID, Paused: true, // until the first heartbeat
 		Alarm: func(al delivery.Alarm) {
 			p.raise("alert.delivery", "Kind", al.Kind, "Call", al.Call, "Code", al.Code, "Words", al.Words)
 		},
