@@ -46,9 +46,6 @@ var optionalFacts = []string{
 	"hotline", "hotline_hours", "site", "offices_url", "reception", "duty_hours", "backup_days",
 }
 
-// derivedFacts are made from settings and other parts of the pack.
-var derivedFacts = []string{"privacy_url", "own_prefixes"}
-
 func loadProvince(fsys fs.FS, o options) (Province, error) {
 	var p Province
 	raw, err := fs.ReadFile(fsys, "province.toml")
@@ -96,8 +93,9 @@ func decodeStrict(raw []byte, v any) error {
 	return nil
 }
 
-// facts are all facts by language, the derived ones included. Every known name
-// is there, empty where the province has given nothing.
+// facts are all facts by language, with those made from settings and other parts
+// of the pack (privacy_url, own_prefixes). Every known name is there, empty where
+// the province has given nothing.
 func (p Province) facts(publicURL string) map[string]map[string]string {
 	all := map[string]map[string]string{}
 	for _, lang := range Languages {

@@ -5,6 +5,10 @@ package flows
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 
 	"congdanso/bot"
 	"congdanso/bot/citizen"
@@ -28,6 +32,10 @@ type Deps struct {
 	}
 	// MessageDays is how long message texts are kept, in days; 0 means 90.
 	MessageDays int
+	// About is a keyed hash of a dossier's code, which rests beside messages that
+	// wait to be sent, so that an older status can give way to a newer one. Nil
+	// means one of this process's own: then only its own messages give way.
+	About func(code string) string
 	// Receipt makes the code an erasure leaves behind; nil means a random one.
 	Receipt func() string
 }
@@ -43,6 +51,9 @@ func All(d Deps) []bot.Flow {
 	for _, item := range d.Content.Menu("main") {
 		items = append(items, menu.Item(item))
 	}
+	if d.About == nil {
+		d.About = processHash()
+	}
 	opener := menu.New(items)
 	return []bot.Flow{
 		opener,
@@ -50,10 +61,21 @@ func All(d Deps) []bot.Flow {
 		dossier.New(d.Dossiers, d.Citizens, dossier.Issuers{
 			Prefixes: botdossier.Prefixes{Own: province.Dossier.OwnPrefixes, National: province.Dossier.NationalPrefixes},
 			Name:     province.Issuer,
-		}),
+		}, func(code botdossier.Code) string { return d.About(string(code)) }),
 		privacy.New(d.Citizens, d.Dossiers, days, d.Receipt),
 		human.New(),
 		elsewhere.New(),
 		stop.New(),
+	}
+}
+
+// processHash is a keyed hash whose key nobody keeps.
+func processHash() func(string) string {
+	key := make([]byte, sha256.Size)
+	_, _ = rand.Read(key) // never fails
+	return func(s string) string {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(s))
+		return hex.EncodeToString(mac.Sum(nil)[:16])
 	}
 }

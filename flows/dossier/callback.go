@@ -44,7 +44,7 @@ func (f *Flow) callback(ctx context.Context, t *bot.Turn, code dossier.Code) err
 	t.Say(bot.Message{
 		Text:    join(head(t, &v.Public), f.facts(t, code, &v), t.T("dossier.callback.kept", "Code", string(code))),
 		Choices: []bot.Choice{way.To(t, "dossier.button.back", payload("show", code))},
-		About:   string(code),
+		About:   f.about(code),
 	})
 	return nil
 }

@@ -61,11 +61,13 @@ type Flow struct {
 	dossiers Dossiers
 	citizens Citizens
 	issuers  Issuers
+	about    func(code dossier.Code) string
 }
 
-// New returns the flow.
-func New(d Dossiers, c Citizens, issuers Issuers) *Flow {
-	return &Flow{dossiers: d, citizens: c, issuers: issuers}
+// New returns the flow. About is the keyed hash that stands for a dossier where
+// its messages wait to be sent.
+func New(d Dossiers, c Citizens, issuers Issuers, about func(code dossier.Code) string) *Flow {
+	return &Flow{dossiers: d, citizens: c, issuers: issuers, about: about}
 }
 
 // Name is the flow's key in conversations, payloads and logs.

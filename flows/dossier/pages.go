@@ -27,7 +27,7 @@ func (f *Flow) sayPage(t *bot.Turn, action string, code dossier.Code, blocks []s
 		choices = append([]bot.Choice{more}, choices...)
 	}
 	choices = append(choices[:min(len(choices), bot.MaxButtons-1)], way.Home(t))
-	t.Say(bot.Message{Text: text, Choices: choices, Kind: bot.KindStatus, About: string(code)})
+	t.Say(bot.Message{Text: text, Choices: choices, Kind: bot.KindStatus, About: f.about(code)})
 }
 
 // pages lays blocks out on pages, none longer than pageSize. A block that is

@@ -29,7 +29,7 @@ func (f *Flow) show(ctx context.Context, t *bot.Turn, code dossier.Code, others 
 		Text:    way.Signed(t, join(parts...)),
 		Choices: f.onStatus(t, code, &v, others),
 		Kind:    bot.KindStatus,
-		About:   string(code),
+		About:   f.about(code),
 	})
 	return nil
 }
@@ -111,7 +111,7 @@ func (f *Flow) unavailable(t *bot.Turn, code dossier.Code, last *dossier.View) e
 			way.Home(t),
 		},
 		Kind:  bot.KindStatus,
-		About: string(code),
+		About: f.about(code),
 	})
 	return nil
 }

@@ -43,6 +43,16 @@ func OpenSample(t testing.TB) *bottest.World {
 	return open(t, content.WithPublicURL("https://congdanso.example.vn"), content.WithSample())
 }
 
+// Library is the embedded content.
+func Library(t testing.TB, opts ...content.Option) *content.Library {
+	t.Helper()
+	l, err := content.Load(content.Files(""), Zone, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
 // understanding is read once; it holds nothing of a conversation.
 var understanding = sync.OnceValues(func() (*understand.Understander, error) {
 	return understand.New(content.Files(""))
@@ -50,10 +60,7 @@ var understanding = sync.OnceValues(func() (*understand.Understander, error) {
 
 func open(t testing.TB, opts ...content.Option) *bottest.World {
 	t.Helper()
-	library, err := content.Load(content.Files(""), Zone, opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	library := Library(t, opts...)
 	reader, err := understanding()
 	if err != nil {
 		t.Fatal(err)
