@@ -55,6 +55,10 @@ type Options struct {
 	// it only where the app's settings say so.
 	AppSecret string
 
+	// NoButtons leaves buttons out. They rest on what works for others, not on
+	// Zalo's own pages; every choice can be typed, so that little is lost.
+	NoButtons bool
+
 	// OnLimit hears what Zalo says of the app's rate in each answer: requests a
 	// minute, and how many are left (-1 when it does not say).
 	OnLimit func(limit, remain int)
@@ -117,6 +121,9 @@ var paths = []string{pathSend, pathUser, pathQuota, pathTag, pathUntag, pathForg
 func (c *Client) Send(ctx context.Context, to bot.CitizenID, m bot.Message) (delivery.Receipt, error) {
 	if ref := c.ours(to); ref != nil {
 		return delivery.Receipt{}, ref
+	}
+	if c.opt.NoButtons {
+		m.Choices = nil
 	}
 	body, err := appendMessage(make([]byte, 0, 256+len(m.Text)*9/8+len(m.Choices)*160), to.User, m)
 	if err != nil {
