@@ -181,7 +181,7 @@ func TestLifeAndRefreshTokenAsTold(t *testing.T) {
 // moment: one refresh call is made.
 func TestExpiredInTheSameMoment(t *testing.T) {
 	t.Parallel()
-	for range 5 {
+	for range 3 {
 		c := newChain(t, zalosim.Options{RatePerMinute: -1})
 		c.sim.SendText(lan, "chào")
 		seed := c.sim.RefreshToken()
