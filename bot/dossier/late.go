@@ -52,3 +52,31 @@ func (p *Public) Late(now time.Time) bool {
 	t := p.Timing(now)
 	return t == TimingLate || t == TimingDoneLate
 }
+
+// Timing is Public.Timing with what only the detail knows: the time spent waiting
+// for papers is taken out, where the system has not moved the date itself.
+func (d *Detail) Timing(now time.Time) Timing {
+	p := d.Public
+	moved := !p.OldDueAt.IsZero()
+	var waited time.Duration
+	for _, s := range d.Supplements {
+		moved = moved || !s.NewDue.IsZero()
+		if s.DoneAt.After(s.At) && !s.At.IsZero() {
+			waited += s.DoneAt.Sub(s.At)
+		}
+	}
+	if !moved && !p.DueAt.IsZero() {
+		p.DueAt = p.DueAt.Add(waited)
+	}
+	return p.Timing(now)
+}
+
+// Late reports whether the dossier is, or was finished, late.
+func (d *Detail) Late(now time.Time) bool {
+	t := d.Timing(now)
+	return t == TimingLate || t == TimingDoneLate
+}
+
+// ScoredLate reports whether the national scores count the dossier as late: they
+// do so also where papers were asked for more than once.
+func (d *Detail) ScoredLate(now time.Time) bool { return len(d.Supplements) > 1 || d.Late(now) }

@@ -270,9 +270,10 @@ func (s *Service) ask(ctx context.Context, code Code, whole bool) (answer, error
 	if a, ok := s.answers.get(ctx, code, whole, s.now()); ok {
 		return a, nil
 	}
+	// The first caller may go; those who joined still want the answer.
+	joint := context.WithoutCancel(ctx)
 	ch := s.flight.DoChan(string(code), func() (any, error) {
-		// The first caller may go; those who joined still want the answer.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.budget)
+		ctx, cancel := context.WithTimeout(joint, s.budget)
 		defer cancel()
 		return s.fetch(ctx, code)
 	})

@@ -249,7 +249,7 @@ func (s *Store) Purge(ctx context.Context, now time.Time) (deleted int64, err er
 		for {
 			tag, err := s.pool.Exec(ctx, fmt.Sprintf(`
 				DELETE FROM %[1]s WHERE ctid = ANY (ARRAY(
-					SELECT ctid FROM %[1]s WHERE %[2]s <= $1 ORDER BY %[2]s LIMIT $2))`, job.table, job.column),
+					SELECT ctid FROM %[1]s WHERE %[2]s <= $1 LIMIT $2))`, job.table, job.column),
 				job.before, purgeSlice)
 			if err != nil {
 				return deleted, fmt.Errorf("purge %s: %w", job.table, err)
