@@ -130,6 +130,9 @@ func (l *Library) checkTexts(reference *Library) []Problem {
 				case length > comfortable:
 					tell(true, "%d characters; about %d are read", length, comfortable)
 				}
+				if limit := formLimit(key); limit > 0 && length > limit {
+					tell(false, "%d characters; Zalo's form takes %d", length, limit)
+				}
 				if isButton(key) {
 					title := Title(*form)
 					if n := utf8.RuneCountInString(title); n > bot.MaxTitle {
@@ -146,6 +149,18 @@ func (l *Library) checkTexts(reference *Library) []Problem {
 }
 
 var action = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
+
+// formLimit is how long a part of Zalo's form for name and phone may be, told by
+// its key ("flow.form.title"); 0 for all other texts.
+func formLimit(key string) int {
+	switch {
+	case strings.HasSuffix(key, ".form.title"):
+		return 100
+	case strings.HasSuffix(key, ".form.subtitle"):
+		return 500
+	}
+	return 0
+}
 
 // isButton reports whether key is a button's: "flow.button.name".
 func isButton(key string) bool { return strings.Contains(key, ".button.") }

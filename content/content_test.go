@@ -89,6 +89,8 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 		"long text": {changed(t, "locales/stop.vi.toml", "✅", strings.Repeat("dài ", 600)), "characters; Zalo takes 2000"},
 		"rather long text": {changed(t, "locales/stop.vi.toml", "✅", strings.Repeat("dài ", 140)),
 			"warning: "},
+		"long form": {changed(t, "locales/human.vi.toml", "Để cán bộ gọi lại\"", strings.Repeat("dài ", 30)+"\""),
+			"vi: human.form.title: 119 characters; Zalo's form takes 100"},
 		"unknown fact": {changed(t, "locales/menu.vi.toml", "‹hotline›", "‹hotlien›"), "vi: menu.lost_second: unknown fact ‹hotlien›"},
 		"broken menu":  {map[string]string{"menus/main.toml": "[[item]]\nbutton = \"menu.button.nothing\"\npayload = \"dossier.ask\"\n"}, `no button "menu.button.nothing"`},
 		"menu payload": {changed(t, "menus/main.toml", "#dossier.ask", "dossier.ask"), `payload "dossier.ask" is not #flow.action`},
