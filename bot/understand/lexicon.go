@@ -47,6 +47,9 @@ type intent struct {
 	Acts bool `toml:"acts"`
 	// Doubt is the other reading offered when an acting intent is in doubt.
 	Doubt string `toml:"doubt"`
+	// Share is how much of a sentence (0 to 1) an acting intent must explain,
+	// unless at most one word is left over; in doubt the resident is asked.
+	Share float64 `toml:"share"`
 	// Lead is added to the intent's score: what cannot wait comes first.
 	Lead float64 `toml:"lead"`
 }
@@ -57,6 +60,7 @@ type tiers struct {
 	Clear  []string `toml:"clear"`  // decides wherever it stands
 	Likely []string `toml:"likely"` // when it is half of the sentence
 	Weak   []string `toml:"weak"`   // when there is little else in the sentence
+	Faint  []string `toml:"faint"`  // when nothing else is found
 	Unless []string `toml:"unless"` // none of the above counts where one of these is found
 }
 
@@ -259,7 +263,10 @@ func (c *compiler) intent(name bot.Intent, in intent) {
 		if !slices.Contains(intents, bot.Intent(in.Doubt)) {
 			c.fault("%s acts, and its doubt %q is no intent", where, in.Doubt)
 		}
-		o.between = []bot.Intent{name, bot.Intent(in.Doubt)}
+		if in.Share <= 0 || in.Share > 1 {
+			c.fault("%s acts, and its share is %v, not between 0 and 1", where, in.Share)
+		}
+		o.share, o.between = in.Share, []bot.Intent{name, bot.Intent(in.Doubt)}
 	}
 	c.outcome(where, o, in.tiers, len(in.Sure))
 	for _, p := range in.Sure {
@@ -290,7 +297,7 @@ func (c *compiler) ask(number int, a ask) {
 }
 
 func (c *compiler) outcome(where string, o outcome, t tiers, others int) {
-	if len(t.Whole)+len(t.Clear)+len(t.Likely)+len(t.Weak)+others == 0 {
+	if len(t.Whole)+len(t.Clear)+len(t.Likely)+len(t.Weak)+len(t.Faint)+others == 0 {
 		c.fault("%s has no patterns", where)
 	}
 	at := len(c.u.outcomes)
@@ -299,7 +306,7 @@ func (c *compiler) outcome(where string, o outcome, t tiers, others int) {
 		tier tier
 		name string
 		list []string
-	}{{whole, "whole", t.Whole}, {clear, "clear", t.Clear}, {likely, "likely", t.Likely}, {weak, "weak", t.Weak}} {
+	}{{whole, "whole", t.Whole}, {clear, "clear", t.Clear}, {likely, "likely", t.Likely}, {weak, "weak", t.Weak}, {faint, "faint", t.Faint}} {
 		for _, p := range l.list {
 			pat, ok := c.pattern(where, p)
 			if !ok {

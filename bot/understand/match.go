@@ -15,24 +15,25 @@ const maxGap = 7
 
 // sentence is a text taken apart, with all phrases found.
 type sentence struct {
-	words  []word
-	found  [][]found // by concept
-	light  bits      // fillers: they carry no weight
-	polite bits      // greetings and thanks
-	weight float64   // words that carry weight, courtesies aside
-	full   float64   // the same with courtesies
+	words   []word
+	found   [][]found // by concept
+	light   bits      // fillers: they carry no weight
+	polite  bits      // greetings and thanks
+	accents bool      // written with accents, so that a word without them has none
+	weight  float64   // words that carry weight, courtesies aside
+	full    float64   // the same with courtesies
 }
 
 // sentence reads text (from fold.Tone) and finds every phrase in it.
 func (u *Understander) sentence(toned string) *sentence {
-	s := &sentence{words: u.read(toned)}
+	s := &sentence{words: u.read(toned), accents: writtenWithAccents(toned)}
 	closing := true
 	for i := len(s.words) - 1; i >= 0; i-- {
 		w := &s.words[i]
 		w.skip = u.isOne(u.filler, w) || closing && u.isOne(u.closing, w)
 		closing = closing && w.skip
 	}
-	w := walker{trie: u.trie, words: s.words, found: make([][]found, u.trie.concepts)}
+	w := walker{trie: u.trie, words: s.words, accents: s.accents, found: make([][]found, u.trie.concepts)}
 	for i := range s.words {
 		w.from(i)
 	}
@@ -244,7 +245,7 @@ func (s *sentence) score(u *Understander, r *rule) (best reason, ok bool) {
 			}
 		}
 		total := s.weight
-		if polite {
+		if polite || total == 0 {
 			total = s.full
 		}
 		part := 1.0
@@ -255,6 +256,9 @@ func (s *sentence) score(u *Understander, r *rule) (best reason, ok bool) {
 			return true
 		}
 		v := worth[r.tier] + perWord*(heavy+fillerPay*fillers) + perShare*part - perSlip*float64(h.cost) - perVague*float64(h.vague) + u.outcomes[r.outcome].lead
+		if r.tier == faint {
+			v = heavy // less than any other tier
+		}
 		if v > best.score {
 			best = reason{outcome: r.outcome, text: r.text, score: v, share: part, words: h.words.without(&s.light)}
 			ok = true

@@ -63,7 +63,7 @@ func (u *Understander) read(toned string) []word {
 	for len(toned) > 0 && len(words) < maxWords {
 		var w string
 		w, toned, _ = strings.Cut(toned, " ")
-		if n := len(words); n >= 2 && pictureOnly(w) && words[n-1].forms[0].toned == w {
+		if n := len(words); n >= 1 && pictureOnly(w) && words[n-1].forms[0].toned == w {
 			continue // the same picture again
 		}
 		w = oneSpelling(w)
@@ -98,6 +98,19 @@ func (u *Understander) read(toned string) []word {
 		words = append(words, word{forms: pool[from:len(pool):len(pool)]})
 	}
 	return words
+}
+
+// writtenWithAccents reports whether at least two words, and half of them, have
+// accents: somebody who writes so leaves none out.
+func writtenWithAccents(toned string) bool {
+	words, accented := 0, 0
+	for w := range strings.SplitSeq(toned, " ") {
+		words++
+		if fold.Accented(w) {
+			accented++
+		}
+	}
+	return accented >= 2 && 2*accented >= words
 }
 
 func plainForm(w string) form {

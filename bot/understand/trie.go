@@ -69,9 +69,10 @@ const (
 
 // walker looks for phrases that begin at one word.
 type walker struct {
-	trie  *trie
-	words []word
-	path  [maxPhrase]struct {
+	trie    *trie
+	words   []word
+	accents bool
+	path    [maxPhrase]struct {
 		at   int
 		form *form
 	}
@@ -118,6 +119,9 @@ func (w *walker) end(e *ending, depth int) {
 		f.words.set(w.path[d].at)
 		f.cost += form.cost
 		f.vague = depth == 1 && !form.accented && fold.Accented(e.words[d]) && !w.words[f.from].skip
+	}
+	if f.vague && w.accents {
+		return
 	}
 	// One slip in a phrase is forgiven; in a phrase of one word only where the
 	// word is long enough to be known by the rest of it.

@@ -48,6 +48,7 @@ type outcome struct {
 	intent  bot.Intent
 	between []bot.Intent
 	acts    bool
+	share   float64 // of the sentence, that an acting intent must explain
 	lead    float64
 	unless  []pattern
 }
@@ -65,13 +66,14 @@ const (
 	clear
 	likely
 	weak
+	faint
 )
 
 // The score of a rule that is found: its tier's worth, so much for each word it
 // explains, and so much for the share of the sentence that is.
 var (
-	worth    = [...]float64{whole: 30, clear: 20, likely: 14, weak: 8}
-	minShare = [...]float64{whole: 1, clear: 0, likely: 0.5, weak: 0.66}
+	worth    = [...]float64{whole: 30, clear: 20, likely: 14, weak: 8, faint: 0}
+	minShare = [...]float64{whole: 1, clear: 0, likely: 0.5, weak: 0.66, faint: 0}
 )
 
 const (
@@ -79,12 +81,11 @@ const (
 	perShare  = 5.0
 	perSlip   = 1.5
 	perVague  = 1.0
-	fillerPay = 0.5  // of a word
+	fillerPay = 0.5 // of a word
 
-	// An intent that acts must explain this share of the sentence, or leave at
+	// An intent that acts must explain its share of the sentence, or leave at
 	// most this many words unexplained; and beat the next by this much.
-	actShare  = 0.4
-	actSpare  = 2
+	actSpare  = 1.0
 	actMargin = 3.0
 )
 
@@ -218,7 +219,7 @@ func (u *Understander) decide(s *sentence, reasons []reason) bot.Understanding {
 		}
 		return bot.Understanding{Intent: bot.IntentAsk, Between: []bot.Intent{o.intent, other}}
 	}
-	if spare := s.weight * (1 - r.share); r.share < actShare && spare > actSpare {
+	if spare := s.weight * (1 - r.share); r.share < o.share && spare > actSpare {
 		return bot.Understanding{Intent: bot.IntentAsk, Between: o.between}
 	}
 	return bot.Understanding{Intent: o.intent}
