@@ -36,7 +36,6 @@ CREATE TABLE dossier_guess (
     cleared      boolean NOT NULL DEFAULT false, -- no longer counts against the citizen
     PRIMARY KEY (code_hash, guess_hash)
 );
-CREATE INDEX dossier_guess_code ON dossier_guess (code_hash, guessed_at);
 CREATE INDEX dossier_guess_guessed_at ON dossier_guess (guessed_at);
 
 -- Look-ups that count against who asks for too many unknown codes. Hashes only.
