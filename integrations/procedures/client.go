@@ -166,8 +166,8 @@ func (c *Client) Detail(ctx context.Context, id string) (dossier.Record, error) 
 	if err := json.Unmarshal(body, &w); err != nil {
 		return dossier.Record{}, unavailable(fmt.Errorf("decode detail: %w", err))
 	}
-	if w.ID == "" && w.Code == "" {
-		return dossier.Record{}, unavailable(errors.New("detail holds no dossier"))
+	if string(w.ID) != id { // nobody is shown another's steps
+		return dossier.Record{}, unavailable(errors.New("detail is not the dossier asked for"))
 	}
 	return c.mapping.record(w), nil
 }

@@ -279,9 +279,8 @@ func TestAFailureThatLastsIsUnavailable(t *testing.T) {
 			if strings.Contains(err.Error(), "H42") || strings.Contains(err.Error(), "secret") {
 				t.Errorf("the error tells too much: %v", err)
 			}
-			if _, err = c.Detail(t.Context(), id); kind != proceduresim.Garbage {
-				wantUnavailable(t, err)
-			}
+			_, err = c.Detail(t.Context(), id)
+			wantUnavailable(t, err)
 		})
 	}
 }
