@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -55,11 +56,24 @@ func cmdServe(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
+	p.tuneMemory()
 	a, err := newApp(cfg, roles)
 	if err != nil {
 		return err
 	}
 	return a.run(ctx)
+}
+
+// tuneMemory lets a small heap grow before it is collected: what lives long is
+// some 20 MiB, and collecting at twice that over and over costs a tenth of the
+// processor. GOGC and GOMEMLIMIT win where an operator sets them.
+func (p *program) tuneMemory() {
+	if p.vars["GOGC"] == "" {
+		debug.SetGCPercent(400)
+	}
+	if p.vars["GOMEMLIMIT"] == "" {
+		debug.SetMemoryLimit(112 << 20)
+	}
 }
 
 func cmdMigrate(ctx context.Context, p *program, _ []string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -210,7 +212,11 @@ func (d *dev) run(ctx context.Context, vars map[string]string) error {
 		d.say(base)
 		d.ready(base)
 	}
-	return a.run(ctx)
+	err = a.run(ctx)
+	if d.zalo != nil {
+		err = errors.Join(err, d.saveChats())
+	}
+	return err
 }
 
 func (d *dev) say(base string) {
@@ -281,10 +287,10 @@ func (d *dev) startZalo(ctx context.Context, vars map[string]string) error {
 	if err != nil {
 		return err
 	}
-	d.group.Go(func() error { return d.zalo.Run(ctx) })
-	for _, u := range devPeople {
-		d.zalo.AddUser(u)
+	if err := d.loadChats(); err != nil {
+		return err
 	}
+	d.group.Go(func() error { return d.zalo.Run(ctx) })
 	for name, value := range map[string]string{
 		"ZALO_API_URL": base, "ZALO_OAUTH_URL": base, "ZALO_ZNS_URL": base,
 		"ZALO_APP_ID": zalosim.ExampleAppID, "ZALO_APP_SECRET": zalosim.ExampleAppSecret,
@@ -300,10 +306,34 @@ func (d *dev) startZalo(ctx context.Context, vars map[string]string) error {
 	return nil
 }
 
-// devPeople are the residents who are there from the start.
-var devPeople = []zalosim.User{
-	{ID: "2512345678901234567", Name: "Nguyen Thi Mau"},
-	{ID: "2598765432109876543", Name: "Tran Van Thu"},
+func chatsFile() string { return filepath.Join(devFolder, "chats.json") }
+
+// loadChats lets the stand-in remember who wrote what before the last stop, so
+// that Zalo's windows stay open over a restart.
+func (d *dev) loadChats() error {
+	f, err := os.Open(chatsFile())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the chats of the last run: %w", err)
+	}
+	defer f.Close()
+	if err := d.zalo.Load(f); err != nil {
+		return fmt.Errorf("read the chats of the last run (remove %s to start without them): %w", chatsFile(), err)
+	}
+	return nil
+}
+
+func (d *dev) saveChats() error {
+	var chats bytes.Buffer
+	if err := d.zalo.Save(&chats); err != nil {
+		return fmt.Errorf("keep the chats: %w", err)
+	}
+	if err := os.WriteFile(chatsFile(), chats.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("keep the chats: %w", err)
+	}
+	return nil
 }
 
 // The stand-in for the procedure system lets these in.
@@ -322,7 +352,19 @@ func (d *dev) startProcedures(ctx context.Context, vars map[string]string) error
 	return nil
 }
 
+// devPeople are the residents who are there from the start: ids, and the content
+// keys of their names.
+var devPeople = map[string]string{
+	"2512345678901234567": "chatpage.people.first",
+	"2598765432109876543": "chatpage.people.second",
+}
+
 func (d *dev) chatPage(a *app) *chatpage.Page {
+	if len(d.zalo.Users()) == 0 {
+		for _, id := range slices.Sorted(maps.Keys(devPeople)) {
+			d.zalo.AddUser(zalosim.User{ID: id, Name: a.texts.Text(bot.Vietnamese, devPeople[id], nil)})
+		}
+	}
 	var samples []chatpage.Sample
 	if d.proc != nil {
 		for _, s := range d.proc.Dossiers() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"time"
@@ -175,7 +176,8 @@ func (a *app) build(ctx context.Context, pool, claims pool, keys *seal.Keyring) 
 		}),
 	})
 	p.citizens = citizen.NewStore(pool, keys)
-	list := flows.All(flows.Deps{Content: a.texts, Dossiers: p.dossiers, Citizens: p.citizens})
+	list := flows.All(flows.Deps{Content: a.texts, Dossiers: p.dossiers, Citizens: p.citizens,
+		About: func(code string) string { return hex.EncodeToString(keys.Hash("dossier.about", code)) }})
 	if err := refuseContent(content.Check(a.texts, list)); err != nil {
 		return nil, err
 	}

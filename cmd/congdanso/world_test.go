@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"runtime/pprof"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,8 +32,23 @@ import (
 // have a real process to kill.
 const runAsProgram = "CONGDANSO_TEST_PROGRAM"
 
+// profileTo names the file into which a benchmark's server profiles itself.
+const profileTo = "CONGDANSO_TEST_PROFILE"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(runAsProgram) != "" {
+		if file := os.Getenv(profileTo); file != "" {
+			f, err := os.Create(file)
+			if err != nil {
+				panic(err)
+			}
+			if err := pprof.StartCPUProfile(f); err != nil {
+				panic(err)
+			}
+			main() // ends with SIGTERM
+			pprof.StopCPUProfile()
+			os.Exit(0)
+		}
 		main()
 		os.Exit(0)
 	}
@@ -119,8 +135,8 @@ func (w *world) serve(addr string, args ...string) *server {
 	for k, v := range w.vars {
 		s.cmd.Env = append(s.cmd.Env, k+"="+v)
 	}
-	if cover := os.Getenv("GOCOVERDIR"); cover != "" {
-		s.cmd.Env = append(s.cmd.Env, "GOCOVERDIR="+cover)
+	if file := os.Getenv(profileTo); file != "" {
+		s.cmd.Env = append(s.cmd.Env, profileTo+"="+file)
 	}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
