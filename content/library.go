@@ -27,6 +27,7 @@ type Library struct {
 	facts     map[string]map[string]string // language → fact → value
 	messages  map[string]map[string]entry  // language → key → message
 	localizer map[string]*i18n.Localizer
+	plain     map[string]map[string]plain // language → key → text that needs no engine
 	menus     map[string][]MenuItem
 	faults    []Problem // found while loading, told by Check
 }
@@ -73,6 +74,7 @@ func Load(fsys fs.FS, tz *time.Location, opts ...Option) (*Library, error) {
 		tz:        tz,
 		messages:  map[string]map[string]entry{},
 		localizer: map[string]*i18n.Localizer{},
+		plain:     map[string]map[string]plain{},
 		menus:     map[string][]MenuItem{},
 	}
 	province, err := loadProvince(fsys, o)
@@ -121,6 +123,12 @@ func (l *Library) loadLocales(fsys fs.FS) error {
 				*form = expanded
 			}
 			l.messages[lang][m.ID] = entry{file: name, message: m}
+			if p, ok := compile(m); ok {
+				if l.plain[lang] == nil {
+					l.plain[lang] = map[string]plain{}
+				}
+				l.plain[lang][m.ID] = p
+			}
 		}
 		if err := bundle.AddMessages(file.Tag, file.Messages...); err != nil {
 			return fmt.Errorf("parse %s: %w", name, err)
@@ -195,6 +203,9 @@ func (l *Library) Menu(name string) []MenuItem { return l.menus[name] }
 func (l *Library) Text(lang, key string, data map[string]any) string {
 	if l.localizer[lang] == nil {
 		lang = Languages[0]
+	}
+	if p, ok := l.plain[lang][key]; ok {
+		return p.fill(data)
 	}
 	if e, ok := l.messages[lang][key]; ok && len(forms(e.message)) == 0 {
 		return "" // all its lines needed facts that nobody has given
