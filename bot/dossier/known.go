@@ -2,6 +2,7 @@ package dossier
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -21,8 +22,11 @@ func (s *Service) noticed(code Code, p Public, at time.Time) {
 }
 
 // Run writes last known states until ctx ends, at most once a second, so that no
-// look-up waits for it.
+// look-up waits for it; and lets look-ups that come together share a statement.
 func (s *Service) Run(ctx context.Context) error {
+	var sharing sync.WaitGroup
+	defer sharing.Wait()
+	sharing.Go(func() { s.store.shareStandings(ctx) })
 	tick := time.NewTicker(seenEvery)
 	defer tick.Stop()
 	for {

@@ -70,6 +70,7 @@ func New(o Options) *Service {
 		budget: o.Budget, now: o.Now, log: o.Log, seen: make(chan seen, seenQueue),
 	}
 	s.answers = answers{local: newLRU(cached), shared: o.Cache, ttl: o.TTL, key: s.store.codeHash}
+	s.store.now = o.Now
 	for _, code := range o.Private {
 		s.private[code] = true
 	}

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"congdanso/bot"
+	"congdanso/bot/group"
 	"congdanso/bot/seal"
 
 	"github.com/jackc/pgx/v5"
@@ -36,11 +38,17 @@ const maxKeptShown = 100
 type Store struct {
 	pool *pgxpool.Pool
 	ring *seal.Keyring
+	now  func() time.Time
+
+	standings *group.Group[asked]
+	shared    atomic.Bool // standings runs
 }
 
 // NewStore returns a store on pool, sealing with ring.
 func NewStore(pool *pgxpool.Pool, ring *seal.Keyring) *Store {
-	return &Store{pool: pool, ring: ring}
+	s := &Store{pool: pool, ring: ring, now: time.Now}
+	s.standings = group.New(1, 256, s.standingsBatch)
+	return s
 }
 
 // Purposes that hashes and sealed values are bound to.
@@ -72,33 +80,6 @@ func (s *Store) sealCode(c Code) []byte { return s.ring.Seal(purposeCode, []byte
 func (s *Store) openCode(sealed []byte) (Code, error) {
 	plain, err := s.ring.Open(purposeCode, sealed)
 	return Code(plain), err
-}
-
-// standing is how a citizen stands to a code.
-type standing struct {
-	Misses      int        // unknown codes of the last ten minutes, this one left out
-	LastAnswer  *time.Time // newest counted answer, this one left out
-	DossierHash []byte     // of the proof that stands; nil when none does
-	Kept        bool
-}
-
-func (s *Store) standing(ctx context.Context, who bot.CitizenID, eventID string, code Code, now time.Time) (standing, error) {
-	rows, err := s.pool.Query(ctx, `
-		SELECT m.misses, m.last_answer, p.dossier_hash, k.code_hash IS NOT NULL AS kept
-		FROM (SELECT count(*) FILTER (WHERE unknown) AS misses, max(missed_at) AS last_answer
-		      FROM dossier_miss
-		      WHERE citizen_hash = $5 AND miss_hash <> $6 AND missed_at > $7) m
-		LEFT JOIN dossier_proof p ON p.oa_id = $1 AND p.citizen = $2 AND p.code_hash = $3 AND p.expires_at > $4
-		LEFT JOIN dossier_kept k ON k.oa_id = $1 AND k.citizen = $2 AND k.code_hash = $3`,
-		who.OA, who.User, s.codeHash(code), now, s.citizenHash(who), s.missHash(eventID, code), now.Add(-missWindow))
-	if err != nil {
-		return standing{}, fmt.Errorf("read standing: %w", err)
-	}
-	st, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[standing])
-	if err != nil {
-		return standing{}, fmt.Errorf("read standing: %w", err)
-	}
-	return st, nil
 }
 
 // kept lists what a citizen keeps with the last known state of each.
