@@ -13,33 +13,35 @@ const anyWord = -1
 // further apart they belong to different thoughts.
 const maxGap = 7
 
+// maxGuards is how many guards found in a message are heeded.
+const maxGuards = 64
+
 // sentence is a text taken apart, with all phrases found.
 type sentence struct {
 	words   []word
-	found   [][]found // by concept
-	light   bits      // fillers: they carry no weight
-	polite  bits      // greetings and thanks
-	accents bool      // written with accents, so that a word without them has none
-	weight  float64   // words that carry weight, courtesies aside
-	full    float64   // the same with courtesies
+	found   *finds
+	light   bits    // fillers: they carry no weight
+	polite  bits    // greetings and thanks
+	accents bool    // written with accents, so that a word without them has none
+	weight  float64 // words that carry weight, courtesies aside
+	full    float64 // the same with courtesies
 }
 
 // sentence reads text (from fold.Tone) and finds every phrase in it.
 func (u *Understander) sentence(toned string) *sentence {
-	s := &sentence{words: u.read(toned), accents: writtenWithAccents(toned)}
+	s := &sentence{words: u.read(toned), accents: writtenWithAccents(toned), found: u.finds.Get().(*finds)}
 	closing := true
 	for i := len(s.words) - 1; i >= 0; i-- {
 		w := &s.words[i]
 		w.skip = u.isOne(u.filler, w) || closing && u.isOne(u.closing, w)
 		closing = closing && w.skip
 	}
-	w := walker{trie: u.trie, words: s.words, accents: s.accents, found: make([][]found, u.trie.concepts)}
+	w := walker{trie: u.trie, words: s.words, accents: s.accents, found: s.found}
 	for i := range s.words {
 		w.from(i)
 	}
-	s.found = w.found
 	s.applyGuards(u)
-	for _, f := range s.found[u.filler] {
+	for _, f := range s.found.by[u.filler] {
 		s.light.join(&f.words)
 	}
 	for i := range s.words {
@@ -48,7 +50,7 @@ func (u *Understander) sentence(toned string) *sentence {
 		}
 	}
 	for c := range u.courtesy {
-		for _, f := range s.found[c] {
+		for _, f := range s.found.by[c] {
 			s.polite.join(&f.words)
 		}
 	}
@@ -87,27 +89,30 @@ func (u *Understander) isOne(concept int, w *word) bool {
 // applyGuards removes every phrase that lies within a guard and is shorter.
 func (s *sentence) applyGuards(u *Understander) {
 	var hits []hit
-	for _, g := range u.guards {
-		phrase := len(g.parts) == 1 && len(g.parts[0]) == 1
-		s.each(g, func(h hit) bool {
-			if !phrase || h.words == span(h.from, h.to) {
-				hits = append(hits, h)
-			}
-			return len(hits) < maxWords
-		})
+	for _, c := range s.found.hits {
+		for _, i := range u.guardsByFirst[c] {
+			g := u.guards[i]
+			phrase := len(g.parts) == 1 && len(g.parts[0]) == 1
+			s.each(g, func(h hit) bool {
+				if !phrase || h.words == span(h.from, h.to) {
+					hits = append(hits, h)
+				}
+				return len(hits) < maxGuards
+			})
+		}
 	}
 	for _, h := range hits {
-		for c := range s.found {
-			if len(s.found[c]) == 0 || c == u.filler {
+		for _, c := range s.found.hits {
+			if c == u.filler {
 				continue
 			}
-			keep := s.found[c][:0]
-			for _, f := range s.found[c] {
+			keep := s.found.by[c][:0]
+			for _, f := range s.found.by[c] {
 				if f.from < h.from || f.to > h.to || f.from == h.from && f.to == h.to {
 					keep = append(keep, f)
 				}
 			}
-			s.found[c] = keep
+			s.found.by[c] = keep
 		}
 	}
 }
@@ -117,6 +122,8 @@ type hit struct {
 	words    bits // covered, fillers between words of a phrase left out
 	from, to int
 	cost     int
+	phrases  int
+	shaky    int // phrases of one short word that had to be corrected
 	vague    int // phrases of one word without the accents it should have
 }
 
@@ -174,10 +181,13 @@ func (s *sentence) part(seq []int, i int, so hit, budget *int, yield func(hit) b
 		next.to++
 		return s.part(seq, i+1, next, budget, yield)
 	}
-	for _, f := range s.found[seq[i]] {
-		next := hit{words: f.words, from: f.from, to: f.to, cost: f.cost}
+	for _, f := range s.found.by[seq[i]] {
+		next := hit{words: f.words, from: f.from, to: f.to, cost: f.cost, phrases: 1}
 		if f.vague {
 			next.vague = 1
+		}
+		if f.shaky {
+			next.shaky = 1
 		}
 		if so.from >= 0 {
 			if !s.beside(so.to, f.from) {
@@ -223,14 +233,14 @@ func (s *sentence) gap(a, b hit) int {
 func (h hit) with(o hit) hit {
 	h.words.join(&o.words)
 	h.from, h.to, h.cost = min(h.from, o.from), max(h.to, o.to), h.cost+o.cost
-	h.vague += o.vague
+	h.phrases, h.shaky, h.vague = h.phrases+o.phrases, h.shaky+o.shaky, h.vague+o.vague
 	return h
 }
 
 // score finds the best way in which r's pattern is in the sentence.
 func (s *sentence) score(u *Understander, r *rule) (best reason, ok bool) {
 	s.each(r.pattern, func(h hit) bool {
-		if h.cost > 1 && r.tier > clear {
+		if h.cost > 1 && r.tier > clear || h.shaky == h.phrases {
 			return true
 		}
 		heavy, fillers, polite := 0.0, 0.0, false

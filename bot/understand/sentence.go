@@ -24,6 +24,7 @@ type form struct {
 	accented bool
 	proper   bool // a word of the lexicon as it was typed
 	slip     bool // toned was typed wrongly: only its tone is evidence
+	swapped  bool // two letters were exchanged
 	cost     int  // 1: had to be corrected
 }
 
@@ -60,6 +61,7 @@ func sameTone(a, b string) bool {
 func (u *Understander) read(toned string) []word {
 	words := make([]word, 0, 24)
 	pool := make([]form, 0, 32) // most words have one or two forms
+	mended := 0
 	for len(toned) > 0 && len(words) < maxWords {
 		var w string
 		w, toned, _ = strings.Cut(toned, " ")
@@ -79,21 +81,23 @@ func (u *Understander) read(toned string) []word {
 			}
 			continue
 		}
-		if !u.trie.words[bare] {
-			if parts := u.unglue(w, bare); parts != nil && len(words)+len(parts) <= maxWords {
-				for _, p := range parts {
-					from := len(pool)
-					b := fold.Bare(p)
-					pool = append(pool, form{bare: b, toned: p, accented: p != b})
-					words = append(words, word{forms: pool[from:len(pool):len(pool)]})
-				}
-				continue
-			}
-		}
 		from := len(pool)
 		pool = append(pool, form{bare: bare, toned: w, accented: w != bare, proper: u.trie.toned[w]})
-		if !u.trie.words[bare] {
-			pool = u.mend(pool, w, bare)
+		if !u.trie.words[bare] && mended < maxMended {
+			mended++
+			pool = u.uncramp(pool, w, bare)
+			if len(pool) == from+1 {
+				if parts := u.unglue(w, bare); parts != nil && len(words)+len(parts) <= maxWords {
+					for _, p := range parts {
+						at := len(pool)
+						b := fold.Bare(p)
+						pool = append(pool, form{bare: b, toned: p, accented: p != b})
+						words = append(words, word{forms: pool[at:len(pool):len(pool)]})
+					}
+					continue
+				}
+				pool = u.mend(pool, w, bare)
+			}
 		}
 		words = append(words, word{forms: pool[from:len(pool):len(pool)]})
 	}
@@ -134,51 +138,60 @@ func (u *Understander) shortFor(w, bare string) ([]string, bool) {
 	return nil, false
 }
 
-// mend adds readings of a word that the lexicon does not know.
+// maxForms is how many readings of a word are followed.
+const maxForms = 6
+
+// add adds a reading that the lexicon knows.
+func (u *Understander) add(pool []form, from int, f form) []form {
+	if u.trie.words[f.bare] && len(pool)-from < maxForms {
+		pool = append(pool, f)
+	}
+	return pool
+}
+
+// uncramp adds readings of a word that no slip of the finger explains: letters
+// held down, and Telex left undecoded.
+func (u *Understander) uncramp(pool []form, w, bare string) []form {
+	if len(bare) < 2 || len(bare) > 2*maxSlipWord || isSyllable(bare) {
+		return pool
+	}
+	from := len(pool)
+	for _, two := range []bool{true, false} {
+		if c := once(w, two); c != w {
+			b := fold.Bare(c)
+			pool = u.add(pool, from, form{bare: b, toned: c, accented: c != b})
+			if meant, ok := u.short[c]; ok && len(meant) == 1 {
+				pool = u.add(pool, from, plainForm(meant[0]))
+			}
+		}
+	}
+	if isLetters(w) {
+		if t := telex(w); t != "" {
+			pool = u.add(pool, from, form{bare: fold.Bare(t), toned: t, accented: true})
+		}
+	}
+	return pool
+}
+
+// mend adds readings of a word that the lexicon does not know: where it could be
+// Vietnamese, those that sound like it; else those one slip away.
 func (u *Understander) mend(pool []form, w, bare string) []form {
 	if len(bare) < 2 || len(bare) > 2*maxSlipWord {
 		return pool
 	}
-	start := len(pool)
-	add := func(f form) {
-		if u.trie.words[f.bare] && len(pool)-start < 6 {
-			pool = append(pool, f)
-		}
-	}
-	valid := isSyllable(bare)
-	if !valid {
-		for _, two := range []bool{true, false} {
-			if c := once(w, two); c != w {
-				b := fold.Bare(c)
-				add(form{bare: b, toned: c, accented: c != b})
-				if meant, ok := u.short[c]; ok && len(meant) == 1 {
-					add(plainForm(meant[0]))
-				}
-			}
-		}
-		if isLetters(w) {
-			if t := telex(w); t != "" {
-				add(form{bare: fold.Bare(t), toned: t, accented: true})
-			}
-		}
-	}
-	if len(pool) > start {
+	from := len(pool)
+	if !isSyllable(bare) {
+		u.slips.find(bare, func(other string, swapped bool) {
+			pool = u.add(pool, from, form{bare: other, toned: w, accented: w != bare, slip: true, swapped: swapped, cost: 1})
+		})
 		return pool
 	}
-	if valid {
-		if o := onset(bare); o != "" {
-			rest := w[onsetBytes(w, len(o)):]
-			for _, other := range u.sounds[sound(bare)] {
-				oo := onset(other)
-				t := oo + rest
-				add(form{bare: other, toned: t, accented: w != bare, cost: 1})
-			}
+	if o := onset(bare); o != "" {
+		rest := w[onsetBytes(w, len(o)):]
+		for _, other := range u.sounds[sound(bare)] {
+			pool = u.add(pool, from, form{bare: other, toned: onset(other) + rest, accented: w != bare, cost: 1})
 		}
-		return pool
 	}
-	u.slips.find(bare, func(other string) {
-		add(form{bare: other, toned: w, accented: w != bare, slip: true, cost: 1})
-	})
 	return pool
 }
 
@@ -195,19 +208,28 @@ func onsetBytes(w string, n int) int {
 
 const maxGlued = 24
 
-// unglue takes words apart that were written as one ("tracuuhoso"): into words
-// of the lexicon, as few as possible. It returns nil where that cannot be done.
+// unglue takes words apart that were written as one ("tracuuhoso"): into phrases
+// and words of the lexicon, as few as possible. It returns nil where that cannot
+// be done.
 func (u *Understander) unglue(w, bare string) []string {
 	if len(bare) < 5 || len(bare) > maxGlued || !isLetters(bare) || isSyllable(bare) {
 		return nil
 	}
-	const none = 100
+	const none = 1000
 	var best, from [maxGlued + 1]int
 	for end := 1; end <= len(bare); end++ {
 		best[end] = none
-		for start := max(0, end-6); start <= end-2; start++ {
-			if best[start] < none && best[start]+1 < best[end] && u.trie.words[bare[start:end]] && isSyllable(bare[start:end]) {
-				best[end], from[end] = best[start]+1, start
+		for start := 0; start <= end-2; start++ {
+			cost := none
+			switch piece := bare[start:end]; {
+			case best[start] >= none:
+			case u.trie.glued[piece] != "":
+				cost = best[start] + 2
+			case u.trie.words[piece] && isSyllable(piece):
+				cost = best[start] + 3
+			}
+			if cost < best[end] {
+				best[end], from[end] = cost, start
 			}
 		}
 	}
@@ -215,9 +237,23 @@ func (u *Understander) unglue(w, bare string) []string {
 		return nil
 	}
 	letters := []rune(w)
-	parts := make([]string, best[len(bare)])
-	for end, i := len(bare), len(parts)-1; end > 0; end, i = from[end], i-1 {
-		parts[i] = oneSpelling(fold.Tone(string(letters[from[end]:end])))
+	var parts []string
+	for end := len(bare); end > 0; end = from[end] {
+		parts = append(u.cut(letters[from[end]:end], bare[from[end]:end]), parts...)
 	}
 	return parts
+}
+
+// cut returns the words of a piece, with the accents that were typed.
+func (u *Understander) cut(letters []rune, piece string) (words []string) {
+	spaced := u.trie.glued[piece]
+	if spaced == "" {
+		spaced = piece
+	}
+	at := 0
+	for word := range strings.SplitSeq(spaced, " ") {
+		words = append(words, oneSpelling(fold.Tone(string(letters[at:at+len(word)]))))
+		at += len(word)
+	}
+	return words
 }

@@ -112,56 +112,75 @@ func once(w string, two bool) string {
 }
 
 // telex reads a word typed with the Telex method where no input method was on:
-// "hoof sow" is "hồ sơ". It returns "" where w is nothing of the kind.
+// "hoof sow" is "hồ sơ", "ddungwf" is "đừng". It returns "" where w is nothing
+// of the kind.
 func telex(w string) string {
-	var b strings.Builder
-	var mark string
+	out := make([]rune, 0, 16)
+	var mark rune
 	used := false
 	for i := 0; i < len(w); i++ {
 		c := w[i]
-		var after byte
-		if i+1 < len(w) {
-			after = w[i+1]
+		last := byte(0) // the letter before, as typed
+		if i > 0 {
+			last = w[i-1]
 		}
-		if i > 0 && mark == "" {
-			if m, ok := telexTones[c]; ok && strings.ContainsAny(w[:i], "aeiouyw") && !strings.ContainsRune("aeiouyw", rune(after)) {
-				mark, used = m, true
-				continue
+		m, isTone := telexTones[c]
+		switch n := len(out); {
+		case isTone && mark == 0 && n > 0 && strings.ContainsAny(w[:i], "aeiouyw") && !followedByVowel(w[i+1:]):
+			mark, used = m, true
+		case c == last && n > 0 && doubled[c] != 0 && out[n-1] == rune(c):
+			out[n-1], used = doubled[c], true
+		case c == 'w':
+			if !hornLast(out) {
+				out = append(out, 'ư')
 			}
-		}
-		if l, ok := telexPairs[string([]byte{c, after})]; ok {
-			b.WriteString(l)
-			i++
 			used = true
-			continue
+		default:
+			out = append(out, rune(c))
 		}
-		if c == 'w' {
-			b.WriteString("ư")
-			used = true
-			continue
-		}
-		b.WriteByte(c)
 	}
 	if !used {
 		return ""
 	}
-	out := b.String()
-	if mark != "" {
-		at := strings.LastIndexAny(out, "aăâeêioôơuưy")
-		if at < 0 {
-			return ""
+	if mark != 0 {
+		for i := len(out) - 1; i >= 0; i-- {
+			if strings.ContainsRune("aăâeêioôơuưy", out[i]) {
+				out = append(out[:i+1], append([]rune{mark}, out[i+1:]...)...)
+				break
+			}
 		}
-		_, n := utf8.DecodeRuneInString(out[at:])
-		out = out[:at+n] + mark + out[at+n:]
 	}
-	return oneSpelling(fold.Tone(out))
+	return oneSpelling(fold.Tone(string(out)))
 }
 
-var telexTones = map[byte]string{'s': "\u0301", 'f': "\u0300", 'r': "\u0309", 'x': "\u0303", 'j': "\u0323"}
-
-var telexPairs = map[string]string{
-	"aa": "â", "aw": "ă", "ee": "ê", "oo": "ô", "ow": "ơ", "uw": "ư", "dd": "đ",
+func followedByVowel(rest string) bool {
+	return rest != "" && strings.IndexByte("aeiouy", rest[0]) >= 0
 }
+
+// hornLast puts the mark that w stands for on the last vowel that takes it.
+func hornLast(out []rune) bool {
+	for i := len(out) - 1; i >= 0; i-- {
+		switch out[i] {
+		case 'a':
+			out[i] = 'ă'
+		case 'u':
+			out[i] = 'ư'
+		case 'o':
+			out[i] = 'ơ'
+			if i > 0 && out[i-1] == 'u' && (i < 2 || out[i-2] != 'q') {
+				out[i-1] = 'ư'
+			}
+		default:
+			continue
+		}
+		return true
+	}
+	return false
+}
+
+var doubled = map[byte]rune{'a': 'â', 'e': 'ê', 'o': 'ô', 'd': 'đ'}
+
+var telexTones = map[byte]rune{'s': 0x301, 'f': 0x300, 'r': 0x309, 'x': 0x303, 'j': 0x323}
 
 // slips finds the words one slip away from a word that is none: a letter too
 // many, missing or wrong, or two exchanged.
@@ -173,6 +192,7 @@ const (
 	minSlip     = 4 // letters of a typed word in which a slip is looked for
 	minLoneSlip = 5 // bytes of a phrase of one word that a slip may stand for
 	maxSlipWord = 16
+	maxMended   = 24 // words of a message that are mended
 )
 
 func newSlips(words map[string]bool) slips {
@@ -190,16 +210,18 @@ func newSlips(words map[string]bool) slips {
 	return s
 }
 
-// find calls yield for each word one slip away from typed.
-func (s slips) find(typed string, yield func(string)) {
+// find calls yield for each word one slip away from typed; swapped tells that
+// two letters were exchanged.
+func (s slips) find(typed string, yield func(word string, swapped bool)) {
 	if len(typed) > maxSlipWord || !isLetters(typed) {
 		return
 	}
 	var seen [8]string
 	n := 0
-	try := func(key string) {
-		for _, w := range s.near[key] {
-			if n == len(seen) || !oneSlip(typed, w) {
+	try := func(words []string) {
+		for _, w := range words {
+			ok, swapped := oneSlip(typed, w)
+			if n == len(seen) || !ok {
 				continue
 			}
 			known := false
@@ -209,15 +231,15 @@ func (s slips) find(typed string, yield func(string)) {
 			if !known {
 				seen[n] = w
 				n++
-				yield(w)
+				yield(w, swapped)
 			}
 		}
 	}
 	var buf [maxSlipWord]byte
-	try(typed)
+	try(s.near[typed])
 	for i := range len(typed) {
 		key := append(append(buf[:0], typed[:i]...), typed[i+1:]...)
-		try(string(key))
+		try(s.near[string(key)])
 	}
 }
 
@@ -231,24 +253,27 @@ func isLetters(w string) bool {
 }
 
 // oneSlip reports whether typed becomes w by one insertion, deletion,
-// substitution or exchange of neighbours. Very short words only by an exchange.
-func oneSlip(typed, w string) bool {
+// substitution or exchange of neighbours (swapped). Very short words only by an
+// exchange.
+func oneSlip(typed, w string) (ok, swapped bool) {
 	i := 0
 	for i < len(typed) && i < len(w) && typed[i] == w[i] {
 		i++
 	}
 	a, b := typed[i:], w[i:]
-	swapped := len(a) == len(b) && len(a) >= 2 && a[0] == b[1] && a[1] == b[0] && a[2:] == b[2:]
+	if len(a) == len(b) && len(a) >= 2 && a[0] == b[1] && a[1] == b[0] && a[2:] == b[2:] {
+		return true, true
+	}
 	if len(typed) < minSlip {
-		return swapped
+		return false, false
 	}
 	switch len(typed) - len(w) {
 	case 0:
-		return swapped || len(a) > 0 && a[1:] == b[1:]
+		return len(a) > 0 && a[1:] == b[1:], false
 	case 1:
-		return a[1:] == b
+		return a[1:] == b, false
 	case -1:
-		return a == b[1:]
+		return a == b[1:], false
 	}
-	return false
+	return false, false
 }

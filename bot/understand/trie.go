@@ -1,12 +1,15 @@
 package understand
 
 import (
+	"strings"
+
 	"congdanso/bot/fold"
 )
 
 // trie finds the phrases of concepts in a sentence, by their words without
 // accents; where a phrase ends its accents are compared.
 type trie struct {
+	glued    map[string]string // phrases written as one word → with spaces
 	next     map[step]int32
 	ends     [][]ending // by node
 	concepts int
@@ -27,7 +30,7 @@ type ending struct {
 }
 
 func newTrie() *trie {
-	return &trie{next: map[step]int32{}, ends: make([][]ending, 1), words: map[string]bool{}, toned: map[string]bool{}}
+	return &trie{glued: map[string]string{}, next: map[step]int32{}, ends: make([][]ending, 1), words: map[string]bool{}, toned: map[string]bool{}}
 }
 
 func (t *trie) newConcept() int {
@@ -36,6 +39,11 @@ func (t *trie) newConcept() int {
 }
 
 func (t *trie) add(concept int, words []string, strict bool) {
+	if phrase := fold.Bare(strings.Join(words, " ")); len(words) > 1 {
+		if one := strings.ReplaceAll(phrase, " ", ""); isLetters(one) && len(one) <= maxGlued {
+			t.glued[one] = phrase
+		}
+	}
 	var node int32
 	for _, w := range words {
 		bare := fold.Bare(w)
@@ -58,6 +66,7 @@ type found struct {
 	from, to int
 	words    bits
 	cost     int
+	shaky    bool // one short word that had to be corrected: not enough alone
 	vague    bool // one word, without the accents it should have
 }
 
@@ -76,7 +85,28 @@ type walker struct {
 		at   int
 		form *form
 	}
-	found [][]found // by concept
+	found *finds
+}
+
+// finds are the phrases found in a sentence, by concept. They are used again for
+// the next sentence.
+type finds struct {
+	by   [][]found
+	hits []int // concepts with at least one
+}
+
+func (f *finds) add(concept int, one found) {
+	if len(f.by[concept]) == 0 {
+		f.hits = append(f.hits, concept)
+	}
+	f.by[concept] = append(f.by[concept], one)
+}
+
+func (f *finds) clear() {
+	for _, c := range f.hits {
+		f.by[c] = f.by[c][:0]
+	}
+	f.hits = f.hits[:0]
 }
 
 // from looks for every phrase that begins at word i.
@@ -107,7 +137,7 @@ func (w *walker) step(node int32, i, depth, skipped int) {
 
 // end compares accents and notes the phrase.
 func (w *walker) end(e *ending, depth int) {
-	if len(w.found[e.concept]) >= maxFound {
+	if len(w.found.by[e.concept]) >= maxFound {
 		return
 	}
 	f := found{from: w.path[0].at, to: w.path[depth-1].at + 1}
@@ -123,18 +153,21 @@ func (w *walker) end(e *ending, depth int) {
 	if f.vague && w.accents {
 		return
 	}
-	// One slip in a phrase is forgiven; in a phrase of one word only where the
-	// word is long enough to be known by the rest of it.
-	if f.cost > 1 || f.cost == 1 && depth == 1 && len(e.words[0]) < minLoneSlip {
+	// One slip in a phrase is forgiven; a phrase of one word, unless it is long
+	// enough to be known by the rest of it, then needs another beside it.
+	if f.cost > 1 {
 		return
 	}
-	for i := range w.found[e.concept] {
-		if old := &w.found[e.concept][i]; old.from == f.from && old.to == f.to {
-			old.cost, old.vague = min(old.cost, f.cost), old.vague && f.vague
+	f.shaky = f.cost == 1 && depth == 1 && len(e.words[0]) < minLoneSlip && !(w.path[0].form.swapped && len(e.words[0]) >= minSlip)
+	for i := range w.found.by[e.concept] {
+		if old := &w.found.by[e.concept][i]; old.from == f.from && old.to == f.to {
+			if f.cost < old.cost {
+				*old = f
+			}
 			return
 		}
 	}
-	w.found[e.concept] = append(w.found[e.concept], f)
+	w.found.add(e.concept, f)
 }
 
 // bits is a set of word positions.

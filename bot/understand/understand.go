@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 
 	"congdanso/bot"
 	"congdanso/bot/fold"
@@ -29,18 +30,20 @@ import (
 // Understander understands sentences. It does not change once made and may be
 // used by many goroutines.
 type Understander struct {
-	trie     *trie
-	short    map[string][]string // a shortened word → the words meant
-	slips    slips
-	sounds   map[string][]string // how a word is heard → words of the lexicon
-	filler   int                 // concept of filler words
-	closing  int                 // concept of words that close a question
-	courtesy map[int]bool
-	guards   []pattern
-	outcomes []outcome
-	rules    []rule
-	byFirst  [][]int // rules by the first concept of their pattern
-	sure     map[string][]surePhrase
+	trie          *trie
+	short         map[string][]string // a shortened word → the words meant
+	slips         slips
+	sounds        map[string][]string // how a word is heard → words of the lexicon
+	filler        int                 // concept of filler words
+	closing       int                 // concept of words that close a question
+	courtesy      map[int]bool
+	guards        []pattern
+	guardsByFirst [][]int // guards by the first concept of their pattern
+	outcomes      []outcome
+	rules         []rule
+	byFirst       [][]int // rules by the first concept of their pattern
+	sure          map[string][]surePhrase
+	finds         sync.Pool
 }
 
 // outcome is what rules lead to: an intent, or a question between some.
@@ -124,18 +127,17 @@ func (u *Understander) finish() {
 			u.sounds[sound(w)] = append(u.sounds[sound(w)], w)
 		}
 	}
+	u.finds.New = func() any { return &finds{by: make([][]found, u.trie.concepts)} }
+	u.guardsByFirst = make([][]int, u.trie.concepts)
+	for i, g := range u.guards {
+		first := g.parts[0][0]
+		u.guardsByFirst[first] = append(u.guardsByFirst[first], i)
+	}
 	u.byFirst = make([][]int, u.trie.concepts)
 	for i, r := range u.rules {
 		first := r.pattern.parts[0][0]
 		u.byFirst[first] = append(u.byFirst[first], i)
 	}
-}
-
-// Understand says what text asks for. Every input has an answer; only the first
-// 256 words count.
-func (u *Understander) Understand(text string) bot.Understanding {
-	best, _ := u.explain(text)
-	return best
 }
 
 // reason is why a sentence was understood as it was.
@@ -147,23 +149,25 @@ type reason struct {
 	words   bits    // that it explains
 }
 
-// explain is Understand with the best rule of every outcome.
-func (u *Understander) explain(text string) (bot.Understanding, []reason) {
+// Understand says what text asks for. Every input has an answer; only the first
+// 256 words count.
+func (u *Understander) Understand(text string) bot.Understanding {
 	toned := fold.Tone(text)
 	if toned == "" {
-		return bot.Understanding{Intent: bot.IntentNone}, nil
+		return bot.Understanding{Intent: bot.IntentNone}
 	}
 	for _, p := range u.sure[fold.Bare(toned)] {
 		if canStandFor(toned, p.words) {
-			return bot.Understanding{Intent: p.intent, Sure: true}, nil
+			return bot.Understanding{Intent: p.intent, Sure: true}
 		}
 	}
 	s := u.sentence(toned)
+	defer func() {
+		s.found.clear()
+		u.finds.Put(s.found)
+	}()
 	reasons := make([]reason, len(u.outcomes))
-	for concept := range s.found {
-		if len(s.found[concept]) == 0 {
-			continue
-		}
+	for _, concept := range s.found.hits {
 		for _, i := range u.byFirst[concept] {
 			r := &u.rules[i]
 			if why, ok := s.score(u, r); ok && why.score > reasons[r.outcome].score {
@@ -176,7 +180,7 @@ func (u *Understander) explain(text string) (bot.Understanding, []reason) {
 			reasons[o] = reason{}
 		}
 	}
-	return u.decide(s, reasons), reasons
+	return u.decide(s, reasons)
 }
 
 // canStandFor reports whether each word typed can stand for the one wanted.
