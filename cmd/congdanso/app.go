@@ -107,10 +107,10 @@ func (a *app) openPools(ctx context.Context) (pool, claims *pgxpool.Pool, err er
 			self.Connected(instance.Server{SystemID: id.System, Timeline: id.Timeline})
 		}
 	})
-	if pool, err = postgres.Open(ctx, a.cfg.DatabaseURL, heard); err != nil {
+	if pool, err = postgres.Open(ctx, a.cfg.DatabaseURL, heard, postgres.ByKey()); err != nil {
 		return nil, nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
-	claims, err = postgres.Open(ctx, a.cfg.DatabaseURL, postgres.MaxConns(4), postgres.Name("claims"),
+	claims, err = postgres.Open(ctx, a.cfg.DatabaseURL, postgres.MaxConns(4), postgres.Name("claims"), postgres.ByKey(),
 		func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["synchronous_commit"] = "off" })
 	if err != nil {
 		pool.Close()

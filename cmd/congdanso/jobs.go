@@ -17,6 +17,7 @@ import (
 	"congdanso/bot/inbox"
 	"congdanso/bot/instance"
 	"congdanso/integrations/mail"
+	"congdanso/integrations/postgres"
 	"congdanso/integrations/zalo"
 )
 
@@ -47,7 +48,12 @@ func (w *jobWorker) Timeout(*river.Job[job]) time.Duration { return 10 * time.Mi
 
 // jobs runs River until ctx ends.
 func (p *parts) jobs(ctx context.Context) error {
-	client, err := p.jobClient()
+	db, err := postgres.Open(ctx, p.app.cfg.DatabaseURL, postgres.MaxConns(4), postgres.Name("jobs"))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	client, err := p.jobClient(db)
 	if err != nil {
 		return err
 	}
@@ -64,7 +70,7 @@ func (p *parts) jobs(ctx context.Context) error {
 	return nil
 }
 
-func (p *parts) jobClient() (*river.Client[pgx.Tx], error) {
+func (p *parts) jobClient(db pool) (*river.Client[pgx.Tx], error) {
 	nightly, err := cron.ParseStandard("30 2 * * *")
 	if err != nil {
 		return nil, fmt.Errorf("nightly schedule: %w", err)
@@ -84,7 +90,7 @@ func (p *parts) jobClient() (*river.Client[pgx.Tx], error) {
 			return job{Name: name}, &river.InsertOpts{MaxAttempts: 3, UniqueOpts: river.UniqueOpts{ByArgs: true}}
 		}, &river.PeriodicJobOpts{RunOnStart: atStart, ID: name})
 	}
-	client, err := river.NewClient(riverpgxv5.New(p.pool), &river.Config{
+	client, err := river.NewClient(riverpgxv5.New(db), &river.Config{
 		// Looking is enough: a notification would make commits wait for each other.
 		PollOnly:          true,
 		FetchPollInterval: time.Second,

@@ -61,6 +61,22 @@ func StatementTimeout(d time.Duration) Option {
 	}
 }
 
+// ByKey is for the pools on the way of an event, whose statements all look rows up
+// by key for a handful of citizens. The queues fill and empty within seconds, so
+// that the planner's figures about them are always wrong, and a plan made while a
+// table was empty reads all of it later. These settings leave the planner one
+// choice, the index, and let each statement be planned once a connection.
+func ByKey() Option {
+	return func(c *pgxpool.Config) {
+		for name, value := range map[string]string{
+			"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off",
+			"enable_hashjoin": "off", "enable_mergejoin": "off",
+		} {
+			c.ConnConfig.RuntimeParams[name] = value
+		}
+	}
+}
+
 // OnConnect calls fn with the server's identity on every new connection, before
 // anything else uses it: after a failover nothing is done on the new server that
 // fn has not heard of. fn must be quick and safe for concurrent use.
