@@ -35,6 +35,8 @@ type lexicon struct {
 	Concept map[string][]string `toml:"concept"`
 	Intent  map[string]intent   `toml:"intent"`
 	Ask     []ask               `toml:"ask"`
+	// Example lists sentences by what they mean, none and ask included.
+	Example map[string][]string `toml:"example"`
 }
 
 // intent lists the patterns that ask for one thing, by how much they prove.
@@ -102,7 +104,7 @@ func read(files fs.FS) (*lexicon, []error) {
 	if err != nil {
 		return nil, []error{fmt.Errorf("read lexicon: %w", err)}
 	}
-	all := &lexicon{Short: map[string]string{}, Concept: map[string][]string{}, Intent: map[string]intent{}}
+	all := &lexicon{Short: map[string]string{}, Concept: map[string][]string{}, Intent: map[string]intent{}, Example: map[string][]string{}}
 	var errs []error
 	for _, e := range entries {
 		if e.IsDir() || path.Ext(e.Name()) != ".toml" {
@@ -139,6 +141,9 @@ func (l *lexicon) join(file string, one lexicon) (errs []error) {
 	l.Courtesy = append(l.Courtesy, one.Courtesy...)
 	l.Guard = append(l.Guard, one.Guard...)
 	l.Ask = append(l.Ask, one.Ask...)
+	for k, v := range one.Example {
+		l.Example[k] = append(l.Example[k], v...)
+	}
 	for k, v := range one.Short {
 		if _, ok := l.Short[k]; ok {
 			errs = append(errs, fmt.Errorf("%s: short %q is in two files", file, k))
@@ -209,10 +214,11 @@ func compile(lex *lexicon) (*Understander, []error) {
 			c.fault("concept %q is used nowhere", name)
 		}
 	}
+	c.errs = append(c.errs, checkExamples(lex.Example)...)
 	if len(c.errs) > 0 {
 		return nil, c.errs
 	}
-	c.u.finish()
+	c.u.finish(lex)
 	return c.u, nil
 }
 

@@ -22,6 +22,7 @@ type sentence struct {
 	found   *finds
 	light   bits    // fillers: they carry no weight
 	polite  bits    // greetings and thanks
+	guarded bool    // a guard was found
 	accents bool    // written with accents, so that a word without them has none
 	weight  float64 // words that carry weight, courtesies aside
 	full    float64 // the same with courtesies
@@ -101,6 +102,7 @@ func (s *sentence) applyGuards(u *Understander) {
 			})
 		}
 	}
+	s.guarded = len(hits) > 0
 	for _, h := range hits {
 		for _, c := range s.found.hits {
 			if c == u.filler {

@@ -44,6 +44,9 @@ type Understander struct {
 	byFirst       [][]int // rules by the first concept of their pattern
 	sure          map[string][]surePhrase
 	finds         sync.Pool
+	examples      examples
+	fillers       map[string]bool     // without accents
+	mayGuess      map[bot.Intent]bool // from examples: those that do not act
 }
 
 // outcome is what rules lead to: an intent, or a question between some.
@@ -116,11 +119,27 @@ func newUnderstander() *Understander {
 		courtesy: map[int]bool{},
 		sure:     map[string][]surePhrase{},
 		sounds:   map[string][]string{},
+		fillers:  map[string]bool{},
+		mayGuess: map[bot.Intent]bool{},
 	}
 }
 
 // finish builds the indexes once everything has been added.
-func (u *Understander) finish() {
+func (u *Understander) finish(lex *lexicon) {
+	for _, p := range lex.Filler {
+		u.fillers[fold.Fold(p)] = true
+	}
+	for _, o := range u.outcomes {
+		u.mayGuess[o.intent] = !o.acts && o.intent != bot.IntentAsk
+	}
+	u.setExamples(lex.Example)
+	for _, e := range u.examples.all {
+		for _, w := range e.words {
+			if e.intent != bot.IntentNone {
+				u.trie.words[fold.Bare(w)] = true
+			}
+		}
+	}
 	u.slips = newSlips(u.trie.words)
 	for _, w := range sortedKeys(u.trie.words) {
 		if isSyllable(w) {
@@ -205,7 +224,10 @@ func (u *Understander) decide(s *sentence, reasons []reason) bot.Understanding {
 		}
 	}
 	if best < 0 {
-		return bot.Understanding{Intent: bot.IntentNone}
+		if s.guarded {
+			return bot.Understanding{Intent: bot.IntentNone}
+		}
+		return bot.Understanding{Intent: u.nearest(s)}
 	}
 	o := u.outcomes[best]
 	if !o.acts {
