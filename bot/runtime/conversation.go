@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -24,6 +25,25 @@ type record struct {
 type saved struct {
 	Conv bot.Conversation `json:"conv"`
 	Pace pace             `json:"pace"`
+	Last lastText         `json:"last,omitzero"`
+}
+
+// lastText is the text turned last. The same one again, signed before the answer
+// to it was decided, is a nervous finger: nobody can have read that answer.
+type lastText struct {
+	Hash     []byte    `json:"hash"` // keyed: the words themselves may be a secret
+	SignedAt time.Time `json:"signed_at"`
+	Decided  time.Time `json:"decided"`
+}
+
+// repeats reports whether a text says again what was said last, too soon to be
+// meant; if not, it is the last one now.
+func (l *lastText) repeats(hash []byte, signedAt, now time.Time) bool {
+	if bytes.Equal(hash, l.Hash) && signedAt.Sub(l.SignedAt).Abs() <= sameTap && !signedAt.After(l.Decided) {
+		return true
+	}
+	*l = lastText{Hash: hash, SignedAt: signedAt, Decided: now}
+	return false
 }
 
 const statePurpose = "conversation"

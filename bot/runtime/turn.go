@@ -60,8 +60,8 @@ func (r *Runtime) decode(c *inbox.Claim, w inbox.Waiting) (bot.Event, error) {
 }
 
 // decide runs one event's turn. It changes rec and prof in place; nothing is
-// written. prev is the citizen's event before it in the same claim, if any.
-func (r *Runtime) decide(ctx context.Context, prof *bot.Citizen, rec *record, ev bot.Event, prev *decision) (d decision, err error) {
+// written.
+func (r *Runtime) decide(ctx context.Context, prof *bot.Citizen, rec *record, ev bot.Event) (d decision, err error) {
 	d.event = ev
 	now := r.cfg.Now().UTC()
 	late := ev.SignedAt.Before(rec.turned)
@@ -89,7 +89,7 @@ func (r *Runtime) decide(ctx context.Context, prof *bot.Citizen, rec *record, ev
 		return d, nil
 	}
 	d.turn = t
-	if repeated(prev, ev) || r.keepsQuiet(rec, t, now) || rec.Pace.silent(now) && !isDataRequest(ev.Body) {
+	if r.repeated(rec, ev, now) || r.keepsQuiet(rec, t, now) || rec.Pace.silent(now) && !isDataRequest(ev.Body) {
 		return d, nil
 	}
 	before := rec.Conv
@@ -153,15 +153,15 @@ func interacts(b bot.Body) bool {
 }
 
 // repeated reports whether ev says the same as the event before it, within the
-// reach of a nervous finger.
-func repeated(prev *decision, ev bot.Event) bool {
-	if prev == nil {
+// reach of a nervous finger and before the answer could be read: a second "1" must
+// not answer a question that nobody has seen.
+func (r *Runtime) repeated(rec *record, ev bot.Event, now time.Time) bool {
+	b, ok := ev.Body.(bot.Text)
+	if !ok {
 		return false
 	}
-	a, ok1 := prev.event.Body.(bot.Text)
-	b, ok2 := ev.Body.(bot.Text)
-	return ok1 && ok2 && strings.TrimSpace(a.Text) == strings.TrimSpace(b.Text) &&
-		ev.SignedAt.Sub(prev.event.SignedAt) <= sameTap
+	hash := r.convs.keys.Hash("last text", ev.Citizen.OA, ev.Citizen.User, strings.TrimSpace(b.Text))
+	return rec.Last.repeats(hash, ev.SignedAt, now)
 }
 
 // said is what the history keeps of an event: words, or the kind in brackets.

@@ -41,15 +41,15 @@ func (r *Runtime) turnAll(ctx context.Context, c *inbox.Claim, prof *bot.Citizen
 			return
 		}
 	}
-	var prev *decision
 	for i, w := range events {
 		last := i == len(events)-1
-		d, ok := r.turnOne(ctx, c, prof, &rec, w, prev, known, c.Again && i == 0, last)
+		turned, ok := r.turnOne(ctx, c, prof, &rec, w, known, c.Again && i == 0, last)
 		if !ok {
 			return
 		}
-		prev, known = d, true
-		prof.New = false
+		if turned {
+			known, prof.New = true, false
+		}
 	}
 }
 
@@ -85,10 +85,11 @@ func (r *Runtime) alive(ctx context.Context, c *inbox.Claim, prof *bot.Citizen) 
 	return events, nil
 }
 
-// turnOne turns one event and commits it. ok is false when the claim is over:
-// the event fell out, was charged, or everything is gone.
+// turnOne turns one event and commits it. turned is false when it was buried
+// instead; ok is false when the claim is over: the event fell out, was charged, or
+// everything is gone.
 func (r *Runtime) turnOne(ctx context.Context, c *inbox.Claim, prof *bot.Citizen, rec *record, w inbox.Waiting,
-	prev *decision, known, alone, last bool) (d *decision, ok bool) {
+	known, alone, last bool) (turned, ok bool) {
 	ev, err := r.decode(c, w)
 	if err == nil && w.Tries >= maxTries {
 		err = fmt.Errorf("its turn failed %d times", w.Tries)
@@ -97,16 +98,16 @@ func (r *Runtime) turnOne(ctx context.Context, c *inbox.Claim, prof *bot.Citizen
 		if err := r.bury(ctx, c, w, err, prof.Language, rec, last); err != nil {
 			slog.Error("cannot bury", "error", err)
 			r.rest(ctx, c, restAway)
-			return nil, false
+			return false, false
 		}
-		return prev, true
+		return false, true
 	}
 	before := *rec
-	made, err := r.decide(ctx, prof, rec, ev, prev)
+	made, err := r.decide(ctx, prof, rec, ev)
 	if err != nil {
 		*rec = before
 		r.failed(ctx, c, w, err)
-		return nil, false
+		return false, false
 	}
 	made.waiting = w
 	u := r.unit(c, rec, []*decision{&made}, last)
@@ -116,16 +117,16 @@ func (r *Runtime) turnOne(ctx context.Context, c *inbox.Claim, prof *bot.Citizen
 	}
 	if err := r.commits.Do(ctx, u); err != nil {
 		r.failed(ctx, c, w, err)
-		return nil, false
+		return false, false
 	}
 	r.observe(&made)
 	if u.outcome == inbox.Lost || u.erase != nil {
-		return nil, false
+		return false, false
 	}
 	if u.outcome == inbox.Again {
 		*rec = before
 	}
-	return &made, true
+	return true, true
 }
 
 // together turns several waiting events of a citizen who writes faster than we
@@ -134,19 +135,18 @@ func (r *Runtime) turnOne(ctx context.Context, c *inbox.Claim, prof *bot.Citizen
 func (r *Runtime) together(ctx context.Context, c *inbox.Claim, prof *bot.Citizen, rec record,
 	events []inbox.Waiting, known bool) bool {
 	var made []*decision
-	var prev *decision
 	try, profile := rec, *prof
 	for _, w := range events {
 		ev, err := r.decode(c, w)
 		if err != nil || w.Tries > 0 {
 			return false
 		}
-		d, err := r.decide(ctx, &profile, &try, ev, prev)
+		d, err := r.decide(ctx, &profile, &try, ev)
 		if err != nil || d.erase != nil {
 			return false
 		}
 		d.waiting = w
-		made, prev = append(made, &d), &d
+		made = append(made, &d)
 	}
 	u := r.unit(c, &try, made, true)
 	u.alone = true
