@@ -86,12 +86,9 @@ SELECT key, count(*), min(raised_at), max(id), (array_agg(data ORDER BY id DESC)
 		return fmt.Errorf("read alerts: %w", err)
 	}
 	for _, k := range kinds {
-		if k.Data == nil {
-			k.Data = map[string]any{}
-		}
-		k.Data["Count"], k.Data["Since"] = k.Count, texts.Moment(lang, k.Since, time.Now())
 		subject := texts.Text(lang, k.Key+".subject", k.Data)
-		body := texts.Text(lang, k.Key+".body", k.Data)
+		body := texts.Text(lang, k.Key+".body", k.Data) + "\n\n" + texts.Text(lang, "runtime.alert_times",
+			bot.Pairs("Times", k.Count, "Since", texts.Moment(lang, k.Since, time.Now())))
 		if err := mailer.Send(ctx, subject, body); err != nil {
 			return fmt.Errorf("mail alert %s: %w", k.Key, err)
 		}
