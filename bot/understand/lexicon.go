@@ -181,6 +181,7 @@ func compile(lex *lexicon) (*Understander, []error) {
 		used:     map[string]bool{},
 		home:     map[string]string{},
 	}
+	c.short(lex.Short)
 	for _, name := range sortedKeys(lex.Concept) {
 		c.concepts[name] = c.u.trie.newConcept()
 		c.phrases("concept "+name, c.concepts[name], lex.Concept[name])
@@ -197,7 +198,6 @@ func compile(lex *lexicon) (*Understander, []error) {
 	c.phrases("filler", c.u.filler, lex.Filler)
 	c.u.closing = c.u.trie.newConcept()
 	c.phrases("closing", c.u.closing, lex.Closing)
-	c.short(lex.Short)
 	for _, p := range lex.Guard {
 		if pat, ok := c.pattern("guard", p); ok {
 			c.u.guards = append(c.u.guards, pat)
@@ -241,6 +241,14 @@ func (c *compiler) phrases(where string, id int, list []string) {
 		}
 		if seen[key] {
 			c.fault("%s: %q is there twice", where, p)
+		}
+		if len(words) > maxPhrase {
+			c.fault("%s: %q has more than %d words", where, p, maxPhrase)
+		}
+		for _, w := range words {
+			if len(c.u.short[w]) > 1 {
+				c.fault("%s: %q: %q is short for %q; write that", where, p, w, strings.Join(c.u.short[w], " "))
+			}
 		}
 		seen[key] = true
 		c.u.trie.add(id, words, strings.HasPrefix(p, "="))
@@ -319,7 +327,7 @@ func (c *compiler) outcome(where string, o outcome, t tiers, others int) {
 				continue
 			}
 			c.once(where, l.name, p)
-			c.u.rules = append(c.u.rules, rule{outcome: at, tier: l.tier, pattern: pat, text: p})
+			c.u.rules = append(c.u.rules, rule{outcome: at, tier: l.tier, pattern: pat})
 		}
 	}
 	for _, p := range t.Unless {

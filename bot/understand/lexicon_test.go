@@ -47,6 +47,11 @@ whole = ["{greeting}"]
 		{"choice of nothing", good + "[[ask]]\nbetween = [\"menu\", \"dance\"]\nwhole = [\"a\"]", `unknown intent "dance"`},
 		{"doubt", good + "[intent.stop]\nacts = true\nshare = 0.5\nwhole = [\"a\"]", "doubt"},
 		{"share", good + "[intent.stop]\nacts = true\ndoubt = \"greet\"\nwhole = [\"a\"]", "share"},
+		{"too long", good + "[intent.menu]\nwhole = [\"a b c d e f g h i\"]", "more than 8 words"},
+		{"shortened word", good + "[intent.menu]\nwhole = [\"xem hs\"]\n[short]\n\"hs\" = \"hồ sơ\"", "write that"},
+		{"examples", good + "[example]\ngreet = [\"a\"]\nnone = [\"A\"]", "is of greet and of none"},
+		{"example of nothing", good + "[example]\ndance = [\"a\"]", "unknown intent"},
+		{"empty example", good + "[example]\ngreet = [\"?\"]", "has no words"},
 		{"short", good + "[short]\n\"a b\" = \"c\"", "one word is short"},
 		{"courtesy", "courtesy = [\"x\"]\n" + good, "unknown concept"},
 	} {

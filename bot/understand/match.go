@@ -272,7 +272,7 @@ func (s *sentence) score(u *Understander, r *rule) (best reason, ok bool) {
 			v = heavy // less than any other tier
 		}
 		if v > best.score {
-			best = reason{outcome: r.outcome, text: r.text, score: v, share: part, words: h.words.without(&s.light)}
+			best = reason{outcome: r.outcome, score: v, share: part, words: h.words.without(&s.light)}
 			ok = true
 		}
 		return true

@@ -8,7 +8,8 @@
 // accents that were typed must not contradict: "đúng" is not "dừng". Guards
 // ("dừng xe", "thi thoảng") make words mean nothing. Then every pattern that is
 // found scores by its tier, by how many words it explains, and by how much of
-// the sentence that is; the best wins.
+// the sentence that is; the best wins. Where no pattern is found, the sentence
+// may still be much like some of the examples in the lexicon (see nearest.go).
 //
 // It never guesses where a guess would act: an intent that stops or erases
 // something wins only where the sentence is about little else and nothing else
@@ -99,7 +100,6 @@ type rule struct {
 	outcome int
 	tier    tier
 	pattern pattern
-	text    string
 }
 
 // New reads and checks the lexicon in files (folder Dir) and returns one error
@@ -162,7 +162,6 @@ func (u *Understander) finish(lex *lexicon) {
 // reason is why a sentence was understood as it was.
 type reason struct {
 	outcome int
-	text    string // the pattern
 	score   float64
 	share   float64 // of the sentence that it explains
 	words   bits    // that it explains
