@@ -53,6 +53,7 @@ type Outbox struct {
 	running atomic.Bool
 	skew    atomic.Int64 // Postgres's clock minus ours, in nanoseconds
 	lastID  atomic.Int64
+	polls   atomic.Int64
 	backlog [priorities]atomic.Bool  // more waits in the table than fits in memory
 	again   [priorities]atomic.Int64 // the limiter has nothing before then, in unix nanoseconds
 	air     air
@@ -116,7 +117,7 @@ func (o *Outbox) Prepare(ctx context.Context, items []Item) {
 		t := o.ticketFor(&items[i], now)
 		first := !seen[t.job.who]
 		seen[t.job.who] = true
-		if first && t.job.priority == Reply && items[i].NotBefore.IsZero() && o.queue.idle(t.job.who) {
+		if _, send := o.review(t.job, now); send && first && t.job.priority == Reply && items[i].NotBefore.IsZero() && o.queue.idle(t.job.who) {
 			hopeful = append(hopeful, t)
 		}
 	}

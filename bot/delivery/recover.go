@@ -79,6 +79,7 @@ func (o *Outbox) pollLoop(ctx context.Context) {
 			slog.Error("cannot look for messages to deliver", "error", err) // once, until it works again
 		}
 		away = err != nil
+		o.polls.Add(1)
 		select {
 		case <-ctx.Done():
 			return
