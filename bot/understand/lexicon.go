@@ -320,7 +320,7 @@ func (c *compiler) outcome(where string, o outcome, t tiers, others int) {
 		tier tier
 		name string
 		list []string
-	}{{whole, "whole", t.Whole}, {clear, "clear", t.Clear}, {likely, "likely", t.Likely}, {weak, "weak", t.Weak}, {faint, "faint", t.Faint}} {
+	}{{tierWhole, "whole", t.Whole}, {tierClear, "clear", t.Clear}, {tierLikely, "likely", t.Likely}, {tierWeak, "weak", t.Weak}, {tierFaint, "faint", t.Faint}} {
 		for _, p := range l.list {
 			pat, ok := c.pattern(where, p)
 			if !ok {

@@ -242,7 +242,7 @@ func (h hit) with(o hit) hit {
 // score finds the best way in which r's pattern is in the sentence.
 func (s *sentence) score(u *Understander, r *rule) (best reason, ok bool) {
 	s.each(r.pattern, func(h hit) bool {
-		if h.cost > 1 && r.tier > clear || h.shaky == h.phrases {
+		if h.cost > 1 && r.tier > tierClear || h.shaky == h.phrases {
 			return true
 		}
 		heavy, fillers, polite := 0.0, 0.0, false
@@ -268,7 +268,7 @@ func (s *sentence) score(u *Understander, r *rule) (best reason, ok bool) {
 			return true
 		}
 		v := worth[r.tier] + perWord*(heavy+fillerPay*fillers) + perShare*part - perSlip*float64(h.cost) - perVague*float64(h.vague) + u.outcomes[r.outcome].lead
-		if r.tier == faint {
+		if r.tier == tierFaint {
 			v = heavy // less than any other tier
 		}
 		if v > best.score {

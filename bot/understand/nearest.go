@@ -114,7 +114,9 @@ func (u *Understander) nearest(s *sentence) bot.Intent {
 	if len(x.all) == 0 || len(s.words) == 0 || len(s.words) > maxLike {
 		return bot.IntentNone
 	}
-	like := map[int32]float64{}
+	s.found.like = slices.Grow(s.found.like[:0], len(x.all))[:len(x.all)]
+	like := s.found.like
+	clear(like)
 	norm := 0.0
 	add := func(key string, matches func(e *example, at int) bool) {
 		idf := u.idf(key)
@@ -139,29 +141,23 @@ func (u *Understander) nearest(s *sentence) bot.Intent {
 		}
 		last = f
 	}
-	type near struct {
-		example int32
-		like    float64
-	}
-	few := make([]near, 0, len(like))
+	var few [nearestFew]near // most like first
 	for e, v := range like {
-		few = append(few, near{e, v / math.Sqrt(norm)})
-	}
-	slices.SortFunc(few, func(a, b near) int {
-		switch {
-		case a.like > b.like:
-			return -1
-		case a.like < b.like:
-			return 1
+		n := near{e, v}
+		for i := range few {
+			if n.like > few[i].like {
+				few[i], n = n, few[i]
+			}
 		}
-		return int(a.example - b.example)
-	})
-	if len(few) == 0 {
+	}
+	if norm == 0 || few[0].like == 0 {
 		return bot.IntentNone
 	}
 	votes := map[bot.Intent]float64{}
-	for _, n := range few[:min(nearestFew, len(few))] {
-		votes[x.all[n.example].intent] += n.like
+	for _, n := range few {
+		if n.like > 0 {
+			votes[x.all[n.example].intent] += n.like / math.Sqrt(norm)
+		}
 	}
 	best, most, second := bot.IntentNone, 0.0, 0.0
 	for intent, v := range votes {
@@ -171,10 +167,16 @@ func (u *Understander) nearest(s *sentence) bot.Intent {
 			second = v
 		}
 	}
-	if few[0].like < nearFirst || most < nearEnough || most < nearLead*second || !u.mayGuess[best] {
+	if few[0].like/math.Sqrt(norm) < nearFirst || most < nearEnough || most < nearLead*second || !u.mayGuess[best] {
 		return bot.IntentNone
 	}
 	return best
+}
+
+// near is an example and how like the sentence it is.
+type near struct {
+	example int
+	like    float64
 }
 
 // exampleForm is the reading of a word that the examples know, else the first.

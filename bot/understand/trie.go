@@ -92,7 +92,8 @@ type walker struct {
 // the next sentence.
 type finds struct {
 	by   [][]found
-	hits []int // concepts with at least one
+	hits []int     // concepts with at least one
+	like []float64 // how like each example is; see nearest.go
 }
 
 func (f *finds) add(concept int, one found) {

@@ -69,18 +69,18 @@ type surePhrase struct {
 type tier int
 
 const (
-	whole tier = iota
-	clear
-	likely
-	weak
-	faint
+	tierWhole tier = iota
+	tierClear
+	tierLikely
+	tierWeak
+	tierFaint
 )
 
 // The score of a rule that is found: its tier's worth, so much for each word it
 // explains, and so much for the share of the sentence that is.
 var (
-	worth    = [...]float64{whole: 30, clear: 20, likely: 14, weak: 8, faint: 0}
-	minShare = [...]float64{whole: 1, clear: 0, likely: 0.5, weak: 0.66, faint: 0}
+	worth    = [...]float64{tierWhole: 30, tierClear: 20, tierLikely: 14, tierWeak: 8, tierFaint: 0}
+	minShare = [...]float64{tierWhole: 1, tierClear: 0, tierLikely: 0.5, tierWeak: 0.66, tierFaint: 0}
 )
 
 const (
