@@ -158,8 +158,9 @@ func (o *Outbox) RunNotes(ctx context.Context) error {
 	}
 }
 
-// flushNotes writes what was noted. What cannot be written is lost: it costs a
-// statistic, or leaves an unknown so.
+// flushNotes writes what was noted, but nothing of who was erased and has not come
+// back: they may read the last message days later. What cannot be written is lost:
+// it costs a statistic, or leaves an unknown so.
 func (o *Outbox) flushNotes(ctx context.Context) error {
 	list := o.notes.take()
 	if len(list) == 0 {
@@ -167,10 +168,11 @@ func (o *Outbox) flushNotes(ctx context.Context) error {
 	}
 	n := len(list)
 	oas, users, kinds, msgIDs := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-	ats, digests := make([]time.Time, n), make([][]byte, n)
+	ats, digests, stones := make([]time.Time, n), make([][]byte, n), make([][]byte, n)
 	var echoed []bot.CitizenID
 	for i, w := range list {
 		oas[i], users[i], kinds[i], msgIDs[i], ats[i], digests[i] = w.who.OA, w.who.User, w.kind, w.msgID, w.at, w.digest
+		stones[i] = o.keys.Hash("citizen", w.who.OA, w.who.User) // as in bot/citizen
 		if w.kind == "echo" {
 			echoed = append(echoed, w.who)
 		}
@@ -179,8 +181,13 @@ func (o *Outbox) flushNotes(ctx context.Context) error {
 	defer cancel()
 	_, err := o.pool.Exec(ctx, `
 INSERT INTO receipt (oa_id, citizen, at, kind, msg_id, digest)
-SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::bytea[])`,
-		oas, users, ats, kinds, msgIDs, digests)
+SELECT oa_id, citizen, at, kind, msg_id, digest
+FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::bytea[], $7::bytea[])
+    AS w (oa_id, citizen, at, kind, msg_id, digest, stone)
+WHERE NOT EXISTS (
+    SELECT FROM tombstone t WHERE t.key = w.stone
+    AND NOT EXISTS (SELECT FROM citizen c WHERE c.oa_id = w.oa_id AND c.citizen = w.citizen))`,
+		oas, users, ats, kinds, msgIDs, digests, stones)
 	if err != nil {
 		o.meter.lost(n)
 		return fmt.Errorf("write %d receipts: %w", n, err)

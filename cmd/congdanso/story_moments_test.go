@@ -198,13 +198,13 @@ func TestStoryOfTwoTapsInTheSameMillisecond(t *testing.T) {
 	w.zalo.Raw(lan.event("e1", "english", now))
 	w.zalo.Raw(lan.event("e2", "english", now))
 	eventually(t, soon, "both are kept", func() bool { return w.count(`SELECT count(*) FROM inbox`) == 2 })
-	worker := w.serve("127.0.0.1:0", "--roles", "worker").Ready()
+	w.stop(door)
+	s = w.start()
 	eventually(t, soon, "an answer", func() bool { return len(lan.sends()) > before })
 	w.quiet()
 	one(len(lan.sends()) - before)
 	has(t, lan.newest(), textIn(t, "en", "language.changed"))
-	w.stop(worker)
-	w.stop(door)
+	w.stop(s)
 }
 
 // TestStoryOfAForgedPayload: whoever types payloads by hand learns of somebody
