@@ -287,3 +287,16 @@ FROM generate_series($4::bigint, $4::bigint + 499999) i`, zalosim.ExampleOAID, i
 		b.Fatal(err)
 	}
 }
+
+// BenchmarkStart measures how long a server takes from its start to its first
+// "ready".
+func BenchmarkStart(b *testing.B) {
+	w := newWorld(b, pgtest.URL(b))
+	addr := freePort(b)
+	for b.Loop() {
+		s := w.serve(addr).Ready()
+		b.StopTimer()
+		s.Kill()
+		b.StartTimer()
+	}
+}
