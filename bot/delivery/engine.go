@@ -275,11 +275,12 @@ func (o *Outbox) mark(ctx context.Context, jobs []*job) bool {
 
 // stepBack gives back jobs that were not ours to send: the row is gone (its
 // citizen was erased), somebody else has taken it, or another row of the citizen
-// has to go first.
+// has to go first. They stay claimed, by nobody: a pending row that is not due yet
+// would let the citizen's later ones overtake it.
 func (o *Outbox) stepBack(ctx context.Context, jobs []*job) {
 	oas, users, ids := keysOf(jobs)
 	_, err := o.pool.Exec(ctx, `
-UPDATE outbox o SET state = 'pending', instance = NULL, due_at = clock_timestamp() + $5::interval
+UPDATE outbox o SET instance = NULL, due_at = clock_timestamp() + $5::interval
 FROM unnest($2::text[], $3::text[], $4::bigint[]) AS w (oa_id, citizen, id)
 WHERE o.oa_id = w.oa_id AND o.citizen = w.citizen AND o.id = w.id AND o.state = 'claimed' AND o.instance = $1`,
 		o.opt.Instance, oas, users, ids, yield)
