@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
 	"github.com/robfig/cron/v3"
 
 	"congdanso/bot"
@@ -85,9 +86,14 @@ func (p *parts) jobClient(db pool) (*river.Client[pgx.Tx], error) {
 	if err := river.AddWorkerSafely(workers, w); err != nil {
 		return nil, fmt.Errorf("add jobs: %w", err)
 	}
+	// A job that waits or runs is not asked for again; one that is done is.
+	unique := river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
+		rivertype.JobStateRunning, rivertype.JobStateScheduled,
+	}}
 	at := func(schedule river.PeriodicSchedule, name string, atStart bool) *river.PeriodicJob {
 		return river.NewPeriodicJob(schedule, func() (river.JobArgs, *river.InsertOpts) {
-			return job{Name: name}, &river.InsertOpts{MaxAttempts: 3, UniqueOpts: river.UniqueOpts{ByArgs: true}}
+			return job{Name: name}, &river.InsertOpts{MaxAttempts: 3, UniqueOpts: unique}
 		}, &river.PeriodicJobOpts{RunOnStart: atStart, ID: name})
 	}
 	client, err := river.NewClient(riverpgxv5.New(db), &river.Config{

@@ -99,6 +99,24 @@ func TestStoryOfYesterdaysButtons(t *testing.T) {
 // age lets every conversation have been left for so long.
 func (w *world) age(by time.Duration) {
 	w.t.Helper()
+	w.restate(func(state map[string]map[string]any) {
+		at, err := time.Parse(time.RFC3339Nano, state["conv"]["updated_at"].(string))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		state["conv"]["updated_at"] = at.Add(-by)
+	})
+}
+
+// breathe lets everybody have been silent long enough to be answered at once again.
+func (w *world) breathe() {
+	w.t.Helper()
+	w.restate(func(state map[string]map[string]any) { delete(state, "pace") })
+}
+
+// restate changes where everybody stands.
+func (w *world) restate(change func(state map[string]map[string]any)) {
+	w.t.Helper()
 	keys := w.keys()
 	rows, err := w.pool.Query(w.t.Context(), `SELECT citizen, state FROM conversation`)
 	if err != nil {
@@ -125,11 +143,7 @@ func (w *world) age(by time.Duration) {
 		if err := json.Unmarshal(plain, &state); err != nil {
 			w.t.Fatal(err)
 		}
-		at, err := time.Parse(time.RFC3339Nano, state["conv"]["updated_at"].(string))
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		state["conv"]["updated_at"] = at.Add(-by)
+		change(state)
 		if plain, err = json.Marshal(state); err != nil {
 			w.t.Fatal(err)
 		}

@@ -107,7 +107,8 @@ func TestStoryOfAPromiseKept(t *testing.T) {
 	w.stop(s)
 }
 
-// TestStoryOfStoppingAPromise: whoever says "dừng tin" is not told any more.
+// TestStoryOfStoppingAPromise: whoever says "dừng tin" is not told any more. The
+// others are, by a job that runs again and again.
 func TestStoryOfStoppingAPromise(t *testing.T) {
 	t.Parallel()
 	w, _ := open(t)
@@ -119,6 +120,9 @@ func TestStoryOfStoppingAPromise(t *testing.T) {
 	}
 	has(t, lan.says("dừng tin"), text(t, "stop.done"))
 	told := len(lan.sends())
+	eventually(t, soon, "the job has looked a first time", func() bool {
+		return w.count(`SELECT count(*) FROM river_job WHERE args->>'name' = 'callbacks' AND state = 'completed'`) > 0
+	})
 	down()
 	w.exec(`UPDATE dossier_callback SET due_at = now()`)
 	before := len(mai.sends())
