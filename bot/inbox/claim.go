@@ -22,6 +22,9 @@ type Waiting struct {
 	Tries      int  // how often its turn failed, or was cut off by a crash
 	Ours       bool // a promise of our own (bot.Due)
 	Raw        []byte
+	// Event is the event as the door decoded it, when it was accepted by this
+	// process a moment ago; else Raw has to be decoded.
+	Event *bot.Event
 }
 
 // Claim is the right to turn one citizen's waiting events, until the lease ends
@@ -92,6 +95,9 @@ func (in *Inbox) QueueClaim(batch *pgx.Batch, who []bot.CitizenID, done func([]*
 				raw = nil // the turn buries what cannot be opened
 			}
 			w.Raw = raw
+			if ev, ok := in.recent.take(w.Key); ok && ev.Citizen == id && ev.AcceptedAt.Equal(w.AcceptedAt) {
+				w.Event = &ev
+			}
 			if c := claims[id]; c != nil {
 				c.Events = append(c.Events, w)
 			}

@@ -59,6 +59,7 @@ type Inbox struct {
 	group  *group.Group[entry]
 	wake   func([]bot.CitizenID)
 	closed atomic.Int64 // unix nanoseconds until which Postgres counts as away
+	recent recent
 
 	mu      sync.Mutex
 	refused time.Time // first delivery refused and not yet written down
@@ -96,11 +97,14 @@ func (in *Inbox) Accept(ctx context.Context, ev bot.Event, raw []byte) error {
 	if time.Now().UnixNano() < in.closed.Load() {
 		return ErrUnavailable
 	}
+	key := in.Key(ev.ID)
+	in.recent.put(key, ev)
 	err := in.group.Do(ctx, entry{
-		who: ev.Citizen, key: in.Key(ev.ID), signed: ev.SignedAt, accepted: ev.AcceptedAt,
+		who: ev.Citizen, key: key, signed: ev.SignedAt, accepted: ev.AcceptedAt,
 		body: in.keys.Seal(bodyPurpose, raw),
 	})
 	if err != nil {
+		in.recent.take(key)
 		in.noteRefused(ev.AcceptedAt)
 		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, group.ErrStopped) {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)

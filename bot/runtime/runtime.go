@@ -96,6 +96,7 @@ type Runtime struct {
 	mu    sync.Mutex
 	hands map[bot.CitizenID]*hand
 	turns sync.WaitGroup
+	crew  crew
 
 	seconds *prometheus.HistogramVec
 	dead    prometheus.Counter
@@ -116,6 +117,7 @@ func New(cfg Config, pool, claims *pgxpool.Pool, keys *seal.Keyring, in *inbox.I
 		alerter: cfg.Alerter, wake: wake,
 		room:  make(chan struct{}, mostInHand),
 		hands: map[bot.CitizenID]*hand{},
+		crew:  crew{work: make(chan func())},
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "congdanso_turn_seconds",
 			Help:    "From the acceptance of an event to the commit of its turn.",
@@ -269,7 +271,9 @@ func (r *Runtime) claim(ctx context.Context, who []bot.CitizenID) {
 		r.hands[c.Who].claim = c
 		r.mu.Unlock()
 		rec := records[c.Who]
-		r.turns.Go(func() {
+		r.turns.Add(1)
+		r.crew.do(func() {
+			defer r.turns.Done()
 			defer func() { <-r.room }()
 			r.turnAll(context.WithoutCancel(ctx), c, known[c.Who], rec)
 			r.drop(c.Who)

@@ -40,6 +40,9 @@ func (r *Runtime) decode(c *inbox.Claim, w inbox.Waiting) (bot.Event, error) {
 	if w.Raw == nil {
 		return bot.Event{}, errors.New("the stored body does not open")
 	}
+	if w.Event != nil && w.Tries == 0 {
+		return *w.Event, nil
+	}
 	if w.Ours {
 		var due bot.Due
 		if err := json.Unmarshal(w.Raw, &due); err != nil {

@@ -90,6 +90,11 @@ func Decode(body []byte, oaID string, acceptedAt time.Time) (ev bot.Event, ours 
 	if err := json.Unmarshal(body, &d); err != nil {
 		return bot.Event{}, true, fmt.Errorf("decode delivery: %w", err)
 	}
+	return d.event(oaID, acceptedAt)
+}
+
+// event judges what was decoded; see Decode.
+func (d *delivery) event(oaID string, acceptedAt time.Time) (ev bot.Event, ours bool, err error) {
 	ev = bot.Event{
 		Name:       string(d.EventName),
 		SignedAt:   signedAt(string(d.Timestamp), acceptedAt),

@@ -8,7 +8,9 @@ package webhook
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -102,9 +104,16 @@ func (d *Door) answer(c echo.Context, status int, outcome string) error {
 // take decides what becomes of a delivery: the status to answer, and the
 // outcome under which it is counted.
 func (d *Door) take(ctx context.Context, body []byte, signature string) (status int, outcome string) {
-	env, err := parseEnvelope(body)
-	if err != nil && !errors.Is(err, errNotObject) {
-		return http.StatusBadRequest, "not_json"
+	var del delivery
+	env := envelope{}
+	malformed := json.Unmarshal(body, &del)
+	if malformed == nil {
+		env = envelope{AppID: del.AppID, Timestamp: del.Timestamp}
+	} else { // it may still verify, and is then kept as a dead letter
+		var err error
+		if env, err = parseEnvelope(body); err != nil && !errors.Is(err, errNotObject) {
+			return http.StatusBadRequest, "not_json"
+		}
 	}
 	mac, signed := parseMAC(signature)
 	if !signed {
@@ -124,13 +133,16 @@ func (d *Door) take(ctx context.Context, body []byte, signature string) (status 
 	if string(env.AppID) != d.cfg.AppID {
 		return http.StatusOK, "foreign_app" // a sample of the console
 	}
-	return d.keep(ctx, body)
+	return d.keep(ctx, body, &del, malformed)
 }
 
 // keep stores what a verified delivery carries.
-func (d *Door) keep(ctx context.Context, body []byte) (status int, outcome string) {
-	now := d.cfg.Now().UTC()
-	ev, ours, err := Decode(body, d.cfg.OAID, now)
+func (d *Door) keep(ctx context.Context, body []byte, del *delivery, malformed error) (status int, outcome string) {
+	now := d.cfg.Now().UTC().Truncate(time.Microsecond) // as Postgres keeps it
+	ev, ours, err := del.event(d.cfg.OAID, now)
+	if malformed != nil {
+		err = fmt.Errorf("decode delivery: %w", malformed)
+	}
 	if err != nil {
 		if err := d.inbox.Bury(ctx, d.cfg.OAID, body, err.Error(), now); err != nil {
 			return d.unavailable(err)

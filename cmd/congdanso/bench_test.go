@@ -206,6 +206,16 @@ func withReceipts(on bool) worldOption {
 // stand-in's receipt of the reply: a look-up of a dossier by code, Postgres with
 // fsync, server, stand-ins, load and Postgres on the same processors.
 func BenchmarkTurns(b *testing.B) {
+	b.Run("one_at_a_time", func(b *testing.B) {
+		x := newBench(b, 500, withReceipts(true))
+		x.saturate(1, 1_000) // warm
+		for b.Loop() {
+			_, waits := x.saturate(1, 1_000)
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(quantile(waits, .5), "p50-ms")
+			b.ReportMetric(quantile(waits, .99), "p99-ms")
+		}
+	})
 	b.Run("500_a_second_with_receipts", func(b *testing.B) {
 		x := newBench(b, 20_000, withReceipts(true))
 		x.steady(500, 3*time.Second) // warm
