@@ -3,6 +3,7 @@ package zalo
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -24,7 +25,9 @@ func NewTransport() *http.Transport {
 			if err != nil {
 				return nil, err
 			}
-			return &watchedConn{Conn: conn}, nil
+			w := &watchedConn{Conn: conn}
+			w.until.Store(math.MaxInt64) // the handshake belongs to no call
+			return w, nil
 		},
 		Protocols:           protocols,
 		TLSHandshakeTimeout: 3 * time.Second,
@@ -46,12 +49,19 @@ const (
 type watchedConn struct {
 	net.Conn
 	state atomic.Int32
+	until atomic.Int64 // the call's deadline in unix nanoseconds
 }
 
 var errBarred = errors.New("the call was given up before it was written")
 
-// Write notes that the call has left, unless it was given up before.
+// Write notes that the call has left, unless it was given up before, or its time
+// is over: a process that was paused just before it wrote must not write now what
+// others have taken over meanwhile. The wall clock tells, for the other one stands
+// still while a machine sleeps.
 func (c *watchedConn) Write(b []byte) (int, error) {
+	if time.Now().UnixNano() > c.until.Load() {
+		c.state.CompareAndSwap(stateFree, stateBarred)
+	}
 	if !c.state.CompareAndSwap(stateFree, stateWritten) && c.state.Load() == stateBarred {
 		return 0, errBarred
 	}
@@ -60,13 +70,17 @@ func (c *watchedConn) Write(b []byte) (int, error) {
 
 // track follows one call to the connection it is written to.
 type track struct {
+	until int64
 	conn  atomic.Pointer[watchedConn]
 	blind atomic.Bool // the connection is not one of ours: nothing is known
 }
 
 // follow returns a context under which a call's connection is noted.
 func follow(ctx context.Context) (context.Context, *track) {
-	t := &track{}
+	t := &track{until: math.MaxInt64}
+	if until, ok := ctx.Deadline(); ok {
+		t.until = until.UnixNano()
+	}
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: t.gotConn}), t
 }
 
@@ -82,6 +96,7 @@ func (t *track) gotConn(info httptrace.GotConnInfo) {
 		t.blind.Store(true)
 		return
 	}
+	w.until.Store(t.until)
 	w.state.Store(stateFree)
 	t.conn.Store(w)
 }

@@ -3,9 +3,11 @@ package zalo
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"testing"
 	"time"
 
@@ -151,5 +153,34 @@ func TestIdleConnectionsThatDied(t *testing.T) {
 	}
 	if n := sim.Accepted(); n > 10 {
 		t.Errorf("%d messages taken of ten", n)
+	}
+}
+
+// A call whose time ended before its first byte was written, as after a pause of
+// the whole process, does not leave any more, and is known not to have left.
+func TestWrittenTooLate(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	defer theirs.Close()
+	ctx, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Millisecond))
+	defer cancel()
+	ctx, late := follow(ctx)
+	conn := &watchedConn{Conn: ours}
+	httptrace.ContextClientTrace(ctx).GotConn(httptrace.GotConnInfo{Conn: conn})
+	if n, err := conn.Write([]byte("POST")); n != 0 || !errors.Is(err, errBarred) {
+		t.Errorf("wrote %d bytes, error %v", n, err)
+	}
+	if late.stop() {
+		t.Error("it counts as a call that may have left")
+	}
+	// The same connection serves the next call.
+	ctx, next := follow(context.Background())
+	httptrace.ContextClientTrace(ctx).GotConn(httptrace.GotConnInfo{Conn: conn})
+	go io.Copy(io.Discard, theirs)
+	if _, err := conn.Write([]byte("POST")); err != nil {
+		t.Error(err)
+	}
+	if !next.stop() {
+		t.Error("it counts as a call that never left")
 	}
 }
