@@ -56,23 +56,35 @@ type Config struct {
 
 	dataKey, dataKeyOld []byte
 	tz                  *time.Location
+	unread              []string // faults found while reading
 }
 
-// readConfig reads the settings of vars (the environment), without judging them.
+// readConfig reads the settings of vars (the environment), without judging them:
+// what cannot be read is for validate to tell, together with the rest.
 func readConfig(vars map[string]string) (Config, error) {
 	var c Config
-	if err := env.ParseWithOptions(&c, env.Options{Environment: vars}); err != nil {
-		var all env.AggregateError
-		if errors.As(err, &all) {
-			faults := make([]string, len(all.Errors))
-			for i, e := range all.Errors {
-				faults[i] = e.Error()
-			}
-			return c, settingsError(faults)
-		}
+	err := env.ParseWithOptions(&c, env.Options{Environment: vars})
+	var all env.AggregateError
+	if err != nil && !errors.As(err, &all) {
 		return c, err
 	}
+	for _, e := range all.Errors {
+		c.unread = append(c.unread, unreadable(e))
+	}
 	return c, nil
+}
+
+// unreadable says what is wrong with a setting that is no number, or no yes or no.
+func unreadable(err error) string {
+	var parse env.ParseError
+	if !errors.As(err, &parse) {
+		return err.Error()
+	}
+	field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
+	if field.Type == reflect.TypeFor[bool]() {
+		return field.Tag.Get("env") + " must be 1 or 0"
+	}
+	return field.Tag.Get("env") + " must be a whole number"
 }
 
 // environment is the process's environment as a map.
@@ -85,7 +97,7 @@ func settingsError(faults []string) error {
 
 // validate judges all settings at once.
 func (c *Config) validate() error {
-	var faults []string
+	faults := c.unread
 	fault := func(name, format string, args ...any) {
 		faults = append(faults, name+" "+fmt.Sprintf(format, args...))
 	}
@@ -122,7 +134,7 @@ func (c *Config) validate() error {
 	if c.tz, err = time.LoadLocation(c.TZName); err != nil {
 		fault("TZ_NAME", "names no time zone (the usual one is Asia/Ho_Chi_Minh)")
 	}
-	if c.ZaloRatePerMinute < 1 {
+	if c.ZaloRatePerMinute < 1 && len(c.unread) == 0 {
 		fault("ZALO_RATE_PER_MINUTE", "must be at least 1")
 	}
 	if c.DatabaseURL != "" && !strings.HasPrefix(c.DatabaseURL, "postgres://") && !strings.HasPrefix(c.DatabaseURL, "postgresql://") {
@@ -131,6 +143,8 @@ func (c *Config) validate() error {
 	if c.SMTPURL != "" && c.AlertMail == "" {
 		fault("ALERT_MAIL", "is not set, though SMTP_URL is: alarms would go nowhere")
 	}
+	_, bad := c.logHandler()
+	faults = append(faults, bad...)
 	if len(faults) > 0 {
 		return settingsError(faults)
 	}
@@ -139,22 +153,29 @@ func (c *Config) validate() error {
 
 // setLogs makes slog write as the settings say. Times are UTC.
 func (c *Config) setLogs() error {
+	h, faults := c.logHandler()
+	if len(faults) > 0 {
+		return settingsError(faults)
+	}
+	slog.SetDefault(slog.New(redact{h}))
+	return nil
+}
+
+func (c *Config) logHandler() (h slog.Handler, faults []string) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		return settingsError([]string{"LOG_LEVEL must be debug, info, warn or error"})
+		faults = append(faults, "LOG_LEVEL must be debug, info, warn or error")
 	}
 	opts := &slog.HandlerOptions{Level: level}
-	var h slog.Handler
 	switch c.LogFormat {
 	case "json":
 		h = slog.NewJSONHandler(os.Stderr, opts)
 	case "text":
 		h = slog.NewTextHandler(os.Stderr, opts)
 	default:
-		return settingsError([]string{"LOG_FORMAT must be json or text"})
+		faults = append(faults, "LOG_FORMAT must be json or text")
 	}
-	slog.SetDefault(slog.New(redact{h}))
-	return nil
+	return h, faults
 }
 
 // encodeKey writes a key as DATA_KEY has it.
