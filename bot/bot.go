@@ -91,7 +91,7 @@ type Understanding struct {
 	// Between holds, when Intent is IntentAsk, the readings the resident is
 	// asked to choose from, most likely first.
 	Between []Intent
-	// Sure is true when a fixed phrase of the channel was used ("dừng tin",
-	// "về đầu"), which acts even in a step that asks for a name.
+	// Sure is true when a fixed phrase of the channel was used (for "stop all
+	// messages", "back to the start"), which acts even in a step that asks for a name.
 	Sure bool
 }

@@ -128,7 +128,7 @@ type Account struct {
 }
 
 // Due is an event of our own: something the channel promised to come back to is
-// ready ("Báo khi xem được"). It goes through the inbox like a citizen's
+// ready (a dossier that could not be seen). It goes through the inbox like a citizen's
 // message, but nobody is waiting with the phone in hand; see Turn.Unasked.
 type Due struct {
 	Flow   string `json:"flow"`

@@ -5,23 +5,25 @@ import (
 	"strings"
 
 	"congdanso/bot"
+	"congdanso/bot/fold"
 )
 
-// events are the lines in parentheses, and what arrives for them.
+// events are the lines in parentheses, written with or without accents, and what
+// arrives for them.
 var events = map[string]func(text string) bot.Body{
-	"quan tâm":         func(string) bot.Body { return bot.Followed{Source: "oa_profile"} },
-	"mở chat":          func(string) bot.Body { return bot.ChatOpened{} },
-	"ảnh":              media(bot.MediaImage),
-	"ảnh động":         media(bot.MediaGIF),
-	"nhãn dán":         media(bot.MediaSticker),
-	"thoại":            media(bot.MediaAudio),
+	"quan tam":         func(string) bot.Body { return bot.Followed{Source: "oa_profile"} },
+	"mo chat":          func(string) bot.Body { return bot.ChatOpened{} },
+	"anh":              media(bot.MediaImage),
+	"anh dong":         media(bot.MediaGIF),
+	"nhan dan":         media(bot.MediaSticker),
+	"thoai":            media(bot.MediaAudio),
 	"video":            media(bot.MediaVideo),
-	"tệp":              media(bot.MediaFile),
-	"đường dẫn":        media(bot.MediaLink),
-	"danh thiếp":       media(bot.MediaCard),
-	"dạng lạ":          media(bot.MediaOther),
-	"vị trí":           func(string) bot.Body { return bot.Location{Latitude: "20.25", Longitude: "105.97"} },
-	"yêu cầu tại Zalo": func(string) bot.Body { return bot.Withdrawn{} },
+	"tep":              media(bot.MediaFile),
+	"duong dan":        media(bot.MediaLink),
+	"danh thiep":       media(bot.MediaCard),
+	"dang la":          media(bot.MediaOther),
+	"vi tri":           func(string) bot.Body { return bot.Location{Latitude: "20.25", Longitude: "105.97"} },
+	"yeu cau tai zalo": func(string) bot.Body { return bot.Withdrawn{} },
 }
 
 func media(kind bot.MediaKind) func(string) bot.Body {
@@ -46,17 +48,18 @@ func (p *player) body(said string) (bot.Body, error) {
 	}
 	name, text, _ := strings.Cut(name, ")")
 	text = strings.TrimSpace(text)
+	name = fold.Fold(name)
 	switch name {
-	case "biểu mẫu":
+	case "bieu mau":
 		who, phone, _ := strings.Cut(text, ";")
 		return bot.InfoSubmitted{Name: strings.TrimSpace(who), Phone: strings.TrimSpace(phone)}, nil
-	case "hẹn":
+	case "hen":
 		flow, action, arg, ok := bot.ParsePayload("#" + text)
 		if !ok {
 			return nil, fmt.Errorf("not flow.action:arg")
 		}
 		return bot.Due{Flow: flow, Action: action, Arg: arg}, nil
-	case "trống":
+	case "trong":
 		return bot.Text{}, nil
 	}
 	if event := events[name]; event != nil {
