@@ -26,6 +26,8 @@ const (
 type notes struct {
 	now func() time.Time
 
+	writing sync.Mutex // held while notes are written
+
 	mu      sync.Mutex
 	waiting []note
 	dropped int64
@@ -91,8 +93,11 @@ func (n *notes) take() []note {
 	return list
 }
 
-// forget drops what waits of a citizen.
+// forget drops what waits of a citizen, and waits until what was being written
+// stands in the table.
 func (n *notes) forget(who bot.CitizenID) {
+	n.writing.Lock()
+	defer n.writing.Unlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	kept := n.waiting[:0]
@@ -162,14 +167,24 @@ func (o *Outbox) RunNotes(ctx context.Context) error {
 // back: they may read the last message days later. What cannot be written is lost:
 // it costs a statistic, or leaves an unknown so.
 func (o *Outbox) flushNotes(ctx context.Context) error {
+	echoed, err := o.writeNotes(ctx)
+	if err != nil {
+		return err
+	}
+	return o.wakeUnknown(ctx, echoed)
+}
+
+// writeNotes writes what was noted, and returns of whom there were echoes.
+func (o *Outbox) writeNotes(ctx context.Context) (echoed []bot.CitizenID, err error) {
+	o.notes.writing.Lock()
+	defer o.notes.writing.Unlock()
 	list := o.notes.take()
 	if len(list) == 0 {
-		return nil
+		return nil, nil
 	}
 	n := len(list)
 	oas, users, kinds, msgIDs := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	ats, digests, stones := make([]time.Time, n), make([][]byte, n), make([][]byte, n)
-	var echoed []bot.CitizenID
 	for i, w := range list {
 		oas[i], users[i], kinds[i], msgIDs[i], ats[i], digests[i] = w.who.OA, w.who.User, w.kind, w.msgID, w.at, w.digest
 		stones[i] = o.keys.Hash("citizen", w.who.OA, w.who.User) // as in bot/citizen
@@ -179,7 +194,7 @@ func (o *Outbox) flushNotes(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.opt.Lease)
 	defer cancel()
-	_, err := o.pool.Exec(ctx, `
+	_, err = o.pool.Exec(ctx, `
 INSERT INTO receipt (oa_id, citizen, at, kind, msg_id, digest)
 SELECT oa_id, citizen, at, kind, msg_id, digest
 FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::bytea[], $7::bytea[])
@@ -190,7 +205,7 @@ WHERE NOT EXISTS (
 		oas, users, ats, kinds, msgIDs, digests, stones)
 	if err != nil {
 		o.meter.lost(n)
-		return fmt.Errorf("write %d receipts: %w", n, err)
+		return nil, fmt.Errorf("write %d receipts: %w", n, err)
 	}
-	return o.wakeUnknown(ctx, echoed)
+	return echoed, nil
 }

@@ -4,14 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"congdanso/bot"
@@ -51,8 +48,6 @@ type Outbox struct {
 	look    chan struct{} // the table should be polled at once
 	paused  atomic.Bool
 	running atomic.Bool
-	skew    atomic.Int64 // Postgres's clock minus ours, in nanoseconds
-	lastID  atomic.Int64
 	polls   atomic.Int64
 	backlog [priorities]atomic.Bool  // more waits in the table than fits in memory
 	again   [priorities]atomic.Int64 // the limiter has nothing before then, in unix nanoseconds
@@ -153,7 +148,7 @@ func (o *Outbox) ticketFor(it *Item, now time.Time) *ticket {
 	if it.ticket != nil {
 		return it.ticket
 	}
-	j := &job{who: it.To, id: o.nextID(), priority: it.Priority, kind: it.kind(), msg: it.Message, call: it.Call,
+	j := &job{who: it.To, priority: it.Priority, kind: it.kind(), msg: it.Message, call: it.Call,
 		secret: it.NoHistory, created: now, expires: it.ExpiresAt}
 	if it.Call != nil && it.Call.Kind == bot.CallForget {
 		j.secret = true // nothing of the person stays
@@ -174,145 +169,6 @@ func (o *Outbox) ticketFor(it *Item, now time.Time) *ticket {
 	}
 	it.ticket = &ticket{job: j, body: o.keys.Seal(bodyPurpose, plain), prepared: now}
 	return it.ticket
-}
-
-// nextID makes ids that grow, and that grow with Postgres's time across instances.
-func (o *Outbox) nextID() int64 {
-	id := (o.opt.Now().UnixNano()+o.skew.Load())/1000<<10 | rand.Int64N(1<<10)
-	for {
-		last := o.lastID.Load()
-		next := max(id, last+1)
-		if o.lastID.CompareAndSwap(last, next) {
-			return next
-		}
-	}
-}
-
-// lockClass keeps the locks of citizens apart from other advisory locks.
-const lockClass = 0x6f757462 // "outb"
-
-// lockKey is the second half of a citizen's advisory lock. Two citizens that
-// share one are kept apart for no reason, and only for a moment.
-func lockKey(who bot.CitizenID) int32 {
-	h := fnv.New32a()
-	h.Write([]byte(who.OA))
-	h.Write([]byte{0})
-	h.Write([]byte(who.User))
-	return int32(h.Sum32())
-}
-
-// The locks are taken by a statement of their own, so that the statement after
-// it, whose snapshot is younger, sees everything that was marked under them. A
-// lock that is held elsewhere is not waited for: no deadlock can come of it.
-const lockSQL = `
-SELECT set_config('congdanso.free',
-    (SELECT array_agg(pg_try_advisory_xact_lock($1, k) ORDER BY n)::text FROM unnest($2::int[]) WITH ORDINALITY AS u (k, n)),
-    true)`
-
-// blocking says whether row e keeps its citizen's row o from being sent: any row
-// that is being sent; a reply that has to go first; and for what is no reply,
-// every waiting reply and what was decided before it. What was refused blocks
-// until blocks_until; what is not due yet and was never tried does not block.
-// Placeholders: e is the other row; %[1]s its id's and %[2]s its priority's bound.
-const blocking = `
-    (e.state = 'sending'
-     OR (e.priority = 0 AND (%[2]s <> 0 OR e.id < %[1]s) AND e.state IN ('pending', 'claimed', 'unknown')
-         OR e.priority <> 0 AND %[2]s <> 0 AND e.id < %[1]s AND e.state IN ('pending', 'claimed'))
-        AND coalesce(e.blocks_until > clock_timestamp(), e.state = 'claimed' OR e.due_at <= clock_timestamp()))`
-
-var enqueueSQL = `
-INSERT INTO outbox (oa_id, citizen, id, priority, kind, state, tries, secret, instance, due_at,
-                    created_at, expires_at, window_ends, called_at, about, body)
-SELECT w.oa_id, w.citizen, w.id, w.priority, w.kind, s.state, CASE s.state WHEN 'sending' THEN 1 ELSE 0 END, w.secret,
-       CASE s.state WHEN 'pending' THEN NULL ELSE $1 END,
-       CASE s.state WHEN 'pending' THEN w.due_at ELSE clock_timestamp() + $2::interval END,
-       w.created_at, w.expires_at, w.window_ends, CASE s.state WHEN 'sending' THEN clock_timestamp() END, w.about, w.body
-FROM unnest($3::text[], $4::text[], $5::bigint[], $6::smallint[], $7::text[], $8::bool[], $9::bool[], $10::int[],
-            $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[], $16::bytea[])
-     AS w (oa_id, citizen, id, priority, kind, secret, mine, slot, due_at, created_at, expires_at, window_ends, about, body)
-CROSS JOIN LATERAL (SELECT CASE
-    WHEN w.slot > 0 AND (current_setting('congdanso.free', true)::bool[])[w.slot] AND NOT EXISTS (
-        SELECT FROM outbox e WHERE e.oa_id = w.oa_id AND e.citizen = w.citizen AND ` +
-	fmt.Sprintf(blocking, "w.id", "w.priority") + `) THEN 'sending'
-    WHEN w.mine THEN 'claimed' ELSE 'pending' END AS state) s
-RETURNING id, state`
-
-// QueueEnqueue adds to batch the statements that put items into the outbox. The
-// batch runs in a READ COMMITTED transaction. Items that were prepared are
-// leased to this instance and wait for Hand; others are found by the next poll
-// of any instance.
-func (o *Outbox) QueueEnqueue(batch *pgx.Batch, items []Item) error {
-	if len(items) == 0 {
-		return nil
-	}
-	now := o.opt.Now()
-	n := len(items)
-	tickets := make(map[int64]*ticket, n)
-	oas, users, ids := make([]string, n), make([]string, n), make([]int64, n)
-	prios, kinds := make([]int16, n), make([]string, n)
-	secret, mine, slots := make([]bool, n), make([]bool, n), make([]int32, n)
-	due, created, expires, windows := make([]time.Time, n), make([]time.Time, n), make([]time.Time, n), make([]*time.Time, n)
-	abouts, bodies := make([]*string, n), make([][]byte, n)
-	var locks []int32
-	backlog := o.backlog[Reply].Load() || o.paused.Load() || !o.running.Load()
-	for i := range items {
-		it := items[i]
-		if it.To.IsZero() || (it.Message == nil) == (it.Call == nil) || it.Priority < 0 || it.Priority >= priorities {
-			return fmt.Errorf("enqueue: item %d has no citizen, no priority, or not one content", i)
-		}
-		prepared := it.ticket != nil
-		t := o.ticketFor(&it, now)
-		j := t.job
-		tickets[j.id] = t
-		oas[i], users[i], ids[i] = j.who.OA, j.who.User, j.id
-		prios[i], kinds[i], secret[i], bodies[i] = int16(j.priority), j.kind, j.secret, t.body
-		mine[i] = prepared && !backlog && it.NotBefore.IsZero()
-		created[i], expires[i], due[i] = j.created, j.expires, j.created
-		if !it.NotBefore.IsZero() {
-			due[i] = it.NotBefore
-		}
-		if !j.window.IsZero() {
-			windows[i] = &j.window
-		}
-		if j.msg != nil && j.msg.About != "" {
-			about := clean(j.msg.About)
-			abouts[i] = &about
-		}
-		j.leaseEnd = now.Add(o.opt.Lease)
-		if t.place {
-			locks = append(locks, lockKey(j.who))
-			slots[i] = int32(len(locks))
-		}
-	}
-	if len(locks) > 0 {
-		batch.Queue(lockSQL, int32(lockClass), locks)
-	}
-	batch.Queue(enqueueSQL, o.opt.Instance, o.opt.Lease, oas, users, ids, prios, kinds, secret, mine, slots,
-		due, created, expires, windows, abouts, bodies).Query(func(rows pgx.Rows) error {
-		var id int64
-		var state string
-		_, err := pgx.ForEachRow(rows, []any{&id, &state}, func() error {
-			tickets[id].state = state
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("enqueue %d items: %w", n, err)
-		}
-		return nil
-	})
-	return nil
-}
-
-// Enqueue puts items into the outbox inside tx; see QueueEnqueue.
-func (o *Outbox) Enqueue(ctx context.Context, tx pgx.Tx, items []Item) error {
-	if len(items) == 0 {
-		return nil
-	}
-	batch := &pgx.Batch{}
-	if err := o.QueueEnqueue(batch, items); err != nil {
-		return err
-	}
-	return tx.SendBatch(ctx, batch).Close()
 }
 
 // Hand starts the delivery of prepared items whose transaction has committed.

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,10 +32,10 @@ const (
 // can be made again: a tag set twice is set.
 const claimSQL = `
 UPDATE outbox o
-SET instance = CASE WHEN d.lost AND o.priority <> 0 THEN NULL ELSE $3 END,
+SET instance = $3,
     state = CASE WHEN d.lost THEN 'unknown' WHEN d.state IN ('unknown', 'held') THEN d.state ELSE 'claimed' END,
     unsure = o.unsure + d.lost::int,
-    due_at = CASE WHEN d.lost AND o.priority <> 0 THEN clock_timestamp() + $7::interval ELSE clock_timestamp() + $4::interval END,
+    due_at = clock_timestamp() + $4::interval,
     echo_until = CASE WHEN d.lost THEN clock_timestamp() + $5::interval ELSE o.echo_until END,
     blocks_until = CASE WHEN d.lost THEN coalesce(o.blocks_until, clock_timestamp() + $6::interval) ELSE o.blocks_until END
 FROM (
@@ -45,7 +46,7 @@ FROM (
 WHERE o.oa_id = d.oa_id AND o.citizen = d.citizen AND o.id = d.id
 RETURNING o.oa_id, o.citizen, o.id, o.priority, o.kind, o.state, d.lost, o.tries, o.unsure, o.secret, o.created_at, o.expires_at,
     o.window_ends, o.called_at, o.expires_at <= clock_timestamp(),
-    greatest(extract(epoch FROM o.echo_until - clock_timestamp()), 0)::float8, o.cause,
+    greatest(extract(epoch FROM o.echo_until - clock_timestamp()), 0)::float8, coalesce(o.cause, ''),
     o.about IS NOT NULL AND EXISTS (
         SELECT FROM outbox n WHERE n.oa_id = o.oa_id AND n.citizen = o.citizen AND n.id > o.id AND n.about = o.about),
     o.body`
@@ -64,7 +65,7 @@ type claimed struct {
 	called  *time.Time
 	expired bool
 	echo    time.Duration // how much longer its echo is waited for
-	cause   *string
+	cause   string
 }
 
 // pollLoop looks at the table, at least once a poll interval and whenever
@@ -136,7 +137,6 @@ func (o *Outbox) poll(ctx context.Context) error {
 	if err := o.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("claim messages: %w", err)
 	}
-	o.skew.Store(int64(clock.Sub(asked.Add(o.opt.Now().Sub(asked) / 2))))
 	o.meter.overdue(overdue)
 	var had [priorities]int
 	for i := range rows {
@@ -168,7 +168,7 @@ func (o *Outbox) askForMore(waiting [priorities]int) {
 }
 
 func (o *Outbox) queueClaim(batch *pgx.Batch, p Priority, limit int, into *[]claimed) {
-	batch.Queue(claimSQL, int16(p), limit, o.opt.Instance, o.opt.Lease, o.opt.EchoWait, o.opt.BlockFor, unknownKept).Query(func(rows pgx.Rows) error {
+	batch.Queue(claimSQL, int16(p), limit, o.opt.Instance, o.opt.Lease, o.opt.EchoWait, o.opt.BlockFor).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var c claimed
 			var window *time.Time
@@ -210,17 +210,13 @@ func (o *Outbox) sortOut(ctx context.Context, rows []claimed) error {
 		case c.msg == nil && c.call == nil:
 			slog.Error("a stored message does not open", "class", c.priority.String())
 			leave(outcomeDropped, causeBody)
-		case c.state == stateUnknown && c.lost && c.priority != Reply:
-			o.meter.count(c.priority, "ambiguous")
-			o.reportUnknown(&c.job, "its instance fell silent during the call")
 		case c.state == stateUnknown:
+			if c.lost {
+				o.meter.count(c.priority, "ambiguous")
+			}
 			unknown = append(unknown, c)
 		case c.state == stateHeld:
-			cause := causeExpired
-			if c.cause != nil {
-				cause = *c.cause
-			}
-			leave(outcomeDropped, cause)
+			leave(outcomeDropped, cmp.Or(c.cause, causeExpired))
 		case c.expired:
 			leave(outcomeDropped, causeExpired)
 		default:
@@ -309,10 +305,13 @@ func (o *Outbox) resolve(ctx context.Context, unknown []*claimed) (done []settle
 		case ok:
 			o.notes.claim(e.msgID, c.secret)
 			done = append(done, settlement{&c.job, verdict{outcome: outcomeSent, metric: "echoed", msgID: e.msgID, at: e.at}})
+		case c.echo > 0:
+			done = append(done, settlement{&c.job, verdict{state: stateUnknown, metric: "-", cause: c.cause, after: min(c.echo, max(o.opt.EchoWait/5, time.Millisecond))}})
 		case c.priority != Reply && c.called != nil && o.opt.Now().Sub(*c.called) < unknownKept-time.Hour:
-			done = append(done, settlement{&c.job, verdict{state: stateUnknown, metric: "-"}}) // for a person to decide
-		case c.priority == Reply && c.echo > 0:
-			done = append(done, settlement{&c.job, verdict{state: stateUnknown, metric: "-", after: min(c.echo, o.opt.EchoWait/5)}})
+			if c.cause != causeReported { // from now on it is for a person to decide
+				o.reportUnknown(&c.job)
+			}
+			done = append(done, settlement{&c.job, verdict{state: stateUnknown, metric: "-", cause: causeReported}})
 		case c.priority != Reply || c.unsure > 1 || c.expired:
 			done = append(done, settlement{&c.job, verdict{outcome: outcomeUnknown}})
 		default:

@@ -46,8 +46,9 @@ SELECT oa_id, citizen, at, true, priority, kind, msg_id, outcome, code, cause, b
 const staySQL = `
 UPDATE outbox o
 SET state = w.state, instance = NULL, cause = w.cause, unsure = o.unsure + w.unsure::int,
-    due_at = CASE WHEN w.state = 'unknown' AND o.priority <> 0 THEN clock_timestamp() + $4::interval
-                  ELSE least(coalesce(w.due, clock_timestamp() + w.after), o.expires_at) END,
+    due_at = CASE WHEN w.state <> 'unknown' THEN least(coalesce(w.due, clock_timestamp() + w.after), o.expires_at)
+                  WHEN o.priority <> 0 AND w.cause = 'reported' THEN clock_timestamp() + $4::interval
+                  ELSE clock_timestamp() + w.after END,
     echo_until = CASE WHEN w.unsure THEN clock_timestamp() + $2::interval ELSE o.echo_until END,
     blocks_until = CASE WHEN w.block THEN coalesce(o.blocks_until, clock_timestamp() + $3::interval) ELSE o.blocks_until END
 FROM unnest($5::text[], $6::text[], $7::bigint[], $8::smallint[], $9::text[], $10::text[], $11::bool[], $12::bool[],
@@ -167,9 +168,7 @@ func (o *Outbox) settled(s settlement) {
 	j, v := s.job, s.verdict
 	o.meter.settled(j, v, o.opt.Now())
 	switch {
-	case v.state == stateUnknown && j.priority != Reply && v.unsure:
-		o.reportUnknown(j, "the call was cut off")
-	case v.state == stateUnknown || v.state == statePending && v.after < o.opt.Poll && v.after > 0:
+	case v.state == stateUnknown && v.cause != causeReported || v.state == statePending && v.after < o.opt.Poll && v.after > 0:
 		time.AfterFunc(v.after, o.lookNow)
 	case v.state == statePending && v.after == 0:
 		o.lookNow()
@@ -177,8 +176,8 @@ func (o *Outbox) settled(s settlement) {
 }
 
 // reportUnknown: only a person may have such a message sent again.
-func (o *Outbox) reportUnknown(j *job, why string) {
-	slog.Error("nobody knows whether a message arrived; it is not sent again", "class", j.priority.String(), "message_id", j.id, "cause", why)
+func (o *Outbox) reportUnknown(j *job) {
+	slog.Error("nobody knows whether a message arrived; it is not sent again", "class", j.priority.String(), "message_id", j.id)
 	o.opt.Alarm(Alarm{Kind: "unknown", Call: j.kind})
 }
 

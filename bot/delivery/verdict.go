@@ -30,6 +30,7 @@ const (
 	causeCrowded  = "crowded"
 	causeBody     = "body does not open"
 	causeSetAside = "set aside"
+	causeReported = "reported" // of an unknown one: somebody was told
 )
 
 const (

@@ -69,6 +69,8 @@ type Limiter struct {
 	stocked  time.Time
 }
 
+var _ delivery.Limiter = (*Limiter)(nil)
+
 // Limiter returns the limit of account oa, perMinute requests a minute; alive
 // tells how many instances share it.
 func (r *Redis) Limiter(oa string, perMinute int, alive func() int) *Limiter {
