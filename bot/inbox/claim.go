@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -121,10 +122,7 @@ func split(who []bot.CitizenID) (oas, users []string) {
 // Renew extends claims in hand. It returns nothing: whoever lost a claim finds
 // out at the commit.
 func (in *Inbox) Renew(ctx context.Context, claims []*Claim) error {
-	oas, users, tokens := make([]string, len(claims)), make([]string, len(claims)), make([]int64, len(claims))
-	for i, c := range claims {
-		oas[i], users[i], tokens[i] = c.Who.OA, c.Who.User, c.Token
-	}
+	oas, users, tokens := arrays(claims)
 	_, err := in.pool.Exec(ctx, `
 UPDATE inbox_claim c SET expires_at = now() + $4
 FROM unnest($1::text[], $2::text[], $3::bigint[]) AS w (o, u, t)
@@ -148,10 +146,7 @@ WHERE oa_id = $1 AND citizen = $2 AND token = $3`, c.Who.OA, c.Who.User, c.Token
 
 // Release gives claims back unturned.
 func (in *Inbox) Release(ctx context.Context, claims []*Claim) error {
-	oas, users, tokens := make([]string, len(claims)), make([]string, len(claims)), make([]int64, len(claims))
-	for i, c := range claims {
-		oas[i], users[i], tokens[i] = c.Who.OA, c.Who.User, c.Token
-	}
+	oas, users, tokens := arrays(claims)
 	_, err := in.pool.Exec(ctx, `
 DELETE FROM inbox_claim c USING unnest($1::text[], $2::text[], $3::bigint[]) AS w (o, u, t)
 WHERE c.oa_id = w.o AND c.citizen = w.u AND c.token = w.t`, oas, users, tokens)
@@ -159,6 +154,16 @@ WHERE c.oa_id = w.o AND c.citizen = w.u AND c.token = w.t`, oas, users, tokens)
 		return fmt.Errorf("release %d claims: %w", len(claims), err)
 	}
 	return nil
+}
+
+// arrays are the parameters of a statement over claims. They stand in key order,
+// so that the rows are locked in key order whoever locks them.
+func arrays(claims []*Claim) (oas, users []string, tokens []int64) {
+	claims = slices.SortedFunc(slices.Values(claims), func(a, b *Claim) int { return compareIDs(a.Who, b.Who) })
+	for _, c := range claims {
+		oas, users, tokens = append(oas, c.Who.OA), append(users, c.Who.User), append(tokens, c.Token)
+	}
+	return oas, users, tokens
 }
 
 // Charge notes that the turn of an event failed, or was cut off.

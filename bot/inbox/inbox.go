@@ -11,6 +11,7 @@
 package inbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -181,13 +182,11 @@ func exec(ctx context.Context, db execer, batch []entry) error {
 }
 
 func compare(a, b entry) int {
-	if c := strings.Compare(a.who.OA, b.who.OA); c != 0 {
-		return c
-	}
-	if c := strings.Compare(a.who.User, b.who.User); c != 0 {
-		return c
-	}
-	return slices.Compare(a.key, b.key)
+	return cmp.Or(compareIDs(a.who, b.who), slices.Compare(a.key, b.key))
+}
+
+func compareIDs(a, b bot.CitizenID) int {
+	return cmp.Or(strings.Compare(a.OA, b.OA), strings.Compare(a.User, b.User))
 }
 
 func citizens(batch []entry) []bot.CitizenID {

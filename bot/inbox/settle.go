@@ -3,6 +3,7 @@ package inbox
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -54,18 +55,25 @@ SELECT gone.key, EXISTS (SELECT 1 FROM fresh WHERE fresh.key = gone.key) FROM go
 
 // Settle removes turned events from the inbox inside the transaction of their
 // commit, where their claims' tokens still hold, and remembers their
-// identities. Each citizen may appear once. The outcomes are in the order of
-// turned: only what is Fresh may write anything.
+// identities. The outcomes are in the order of turned: only what is Fresh may
+// write anything. Claims are locked in key order, as everywhere, so that instances
+// cannot wait for each other in a circle.
 func (in *Inbox) Settle(ctx context.Context, tx pgx.Tx, turned []Turned) ([]Outcome, error) {
 	n := len(turned)
 	oas, users := make([]string, n), make([]string, n)
 	tokens, keys := make([]int64, n), make([][]byte, n)
 	days, last := make([]time.Time, n), make([]bool, n)
 	place := make(map[string]int, n)
-	for i, t := range turned {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return compareIDs(turned[a].Claim.Who, turned[b].Claim.Who) })
+	for i, j := range order {
+		t := turned[j]
 		oas[i], users[i], tokens[i], keys[i] = t.Claim.Who.OA, t.Claim.Who.User, t.Claim.Token, t.Key
 		days[i], last[i] = t.SignedAt.UTC(), t.Last
-		place[string(t.Key)] = i
+		place[string(t.Key)] = j
 	}
 	rows, err := tx.Query(ctx, settleSQL, oas, users, tokens, keys, days, last, Lease)
 	if err != nil {

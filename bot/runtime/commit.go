@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"slices"
 	"time"
 
@@ -232,8 +234,10 @@ func (r *Runtime) writeErasure(ctx context.Context, tx pgx.Tx, u *unit) error {
 	return nil
 }
 
-// infrastructure reports whether err says that something around us is away, and
-// not that the turn itself is at fault: then nobody is charged a try.
+// infrastructure reports whether err says that something around us is away, or
+// that we were held up ourselves, and not that the turn is at fault: then nobody
+// is charged a try. Whatever is no word of Postgres's about the statement counts:
+// a broken connection, a time that ran out.
 func infrastructure(err error) bool {
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {
@@ -241,13 +245,15 @@ func infrastructure(err error) bool {
 		case "08", "40", "53", "55", "57", "58":
 			return true
 		}
-		return false
+		return pgErr.Code == idleInTransaction
 	}
 	var connect *pgconn.ConnectError
-	return errors.As(err, &connect) || pgconn.SafeToRetry(err) || pgconn.Timeout(err) ||
-		errors.Is(err, context.Canceled) || errors.Is(err, errConnection)
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.SafeToRetry(err) || pgconn.Timeout(err) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// errConnection marks a broken connection to Postgres that pgx reports as a
-// plain network error.
-var errConnection = errors.New("connection to postgres lost")
+// idleInTransaction is Postgres's code for a transaction it ended because nothing
+// came for too long: this process stood still.
+const idleInTransaction = "25P03"

@@ -66,11 +66,16 @@ func StatementTimeout(d time.Duration) Option {
 // that the planner's figures about them are always wrong, and a plan made while a
 // table was empty reads all of it later. These settings leave the planner one
 // choice, the index, and let each statement be planned once a connection.
+//
+// Their transactions take milliseconds. One whose process stands still gives its
+// locks back after five seconds, before its leases end, so that whoever takes over
+// its work does not wait for it.
 func ByKey() Option {
 	return func(c *pgxpool.Config) {
 		for name, value := range map[string]string{
 			"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off",
 			"enable_hashjoin": "off", "enable_mergejoin": "off",
+			"idle_in_transaction_session_timeout": milliseconds(5 * time.Second),
 		} {
 			c.ConnConfig.RuntimeParams[name] = value
 		}
