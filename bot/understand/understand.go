@@ -179,6 +179,9 @@ func (u *Understander) Understand(text string) bot.Understanding {
 			return bot.Understanding{Intent: p.intent, Sure: true}
 		}
 	}
+	if bareAnswer(toned) {
+		return bot.Understanding{Intent: bot.IntentNone}
+	}
 	s := u.sentence(toned)
 	defer func() {
 		s.found.clear()
@@ -255,4 +258,19 @@ func askOnly(o outcome) []bot.Intent {
 		return o.between
 	}
 	return nil
+}
+
+// bareAnswer reports whether text is no more than a number, perhaps with one word
+// beside it: an answer to a question that is not open any more, and like any
+// sentence with a number in it.
+func bareAnswer(toned string) bool {
+	numbers, others := 0, 0
+	for w := range strings.FieldsSeq(toned) {
+		if strings.Trim(w, "0123456789") == "" {
+			numbers++
+		} else {
+			others++
+		}
+	}
+	return numbers > 0 && others < 2
 }

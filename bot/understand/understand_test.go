@@ -357,3 +357,16 @@ func BenchmarkNew(b *testing.B) {
 		}
 	}
 }
+
+// A number is an answer to a question that is not open any more, not a wish.
+func TestBareNumbersAskForNothing(t *testing.T) {
+	u, err := understand.New(content.Files(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"1", "2", "3", "0", "9", "10", "1.", "(1)", "so 1", "số 2 ạ", "12345", "chọn 3"} {
+		if got := u.Understand(text); got.Intent != bot.IntentNone {
+			t.Errorf("%q = %s, want none", text, got.Intent)
+		}
+	}
+}
