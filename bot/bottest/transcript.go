@@ -234,7 +234,7 @@ func (p *player) turn(said string, late bool) error {
 func (p *player) write(t *bot.Turn) error {
 	m := t.Reply()
 	if m == nil {
-		fmt.Fprintln(p.out, "< (không nhắn gì)")
+		fmt.Fprintln(p.out, "< (nothing)")
 		return nil
 	}
 	if err := fit(m, t.Unasked); err != nil {
@@ -245,7 +245,7 @@ func (p *player) write(t *bot.Turn) error {
 		fmt.Fprintln(p.out, strings.TrimRight("< "+line, " "))
 	}
 	if m.AskContact != nil {
-		fmt.Fprintf(p.out, "< (biểu mẫu: %s / %s)\n", m.AskContact.Title, m.AskContact.Subtitle)
+		fmt.Fprintf(p.out, "< (form: %s / %s)\n", m.AskContact.Title, m.AskContact.Subtitle)
 	}
 	var buttons []string
 	for _, c := range m.Choices {
