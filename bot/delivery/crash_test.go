@@ -166,6 +166,7 @@ func TestOrderUnderRefusals(t *testing.T) {
 		var mu sync.Mutex
 		rnd, choice := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))
 		refused, lost := map[string]int{}, map[string]int{}
+		r.zalo.latency = 5 * time.Millisecond // so that others try meanwhile
 		r.zalo.answer = func(s sent) error {
 			mu.Lock()
 			defer mu.Unlock()

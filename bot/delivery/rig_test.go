@@ -37,6 +37,8 @@ type fakeZalo struct {
 	lose   func(sent) bool  // taken, but the answer is cut off
 	// hold, when set, keeps calls in the air until it is closed.
 	hold chan struct{}
+	// latency is how long Zalo takes to answer.
+	latency time.Duration
 
 	mu   sync.Mutex
 	all  []sent // every call
@@ -62,6 +64,9 @@ func (z *fakeZalo) call(ctx context.Context, s sent) (Receipt, error) {
 		case <-z.hold:
 		case <-ctx.Done():
 		}
+	}
+	if z.latency > 0 {
+		<-time.After(z.latency)
 	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
