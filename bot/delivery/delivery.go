@@ -81,6 +81,10 @@ type Item struct {
 	// InReplyAt is the signed time of the citizen's last interaction, from which
 	// Zalo's window of seven days runs; zero when it is not known.
 	InReplyAt time.Time
+	// EventID ties the lines of the log from the webhook to Zalo's answer: the
+	// short hash of the event that caused this, if one did. It is not stored, so
+	// what another instance takes over is logged without it.
+	EventID string
 	// NoHistory leaves no trace of it in the history: the receipt of an erasure.
 	NoHistory bool
 

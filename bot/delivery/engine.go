@@ -305,6 +305,7 @@ func (o *Outbox) finish(j *job, v verdict) {
 		case <-o.work.Done():
 		}
 	}
+	slog.Debug("call settled", "event_id", j.event, "kind", j.kind, "class", j.priority.String(), "outcome", v.outcome, "cause", v.cause, "tries", j.tries)
 	o.queue.land(j)
 	o.nudge()
 }

@@ -149,7 +149,7 @@ func (o *Outbox) ticketFor(it *Item, now time.Time) *ticket {
 		return it.ticket
 	}
 	j := &job{who: it.To, priority: it.Priority, kind: it.kind(), msg: it.Message, call: it.Call,
-		secret: it.NoHistory, created: now, expires: it.ExpiresAt}
+		secret: it.NoHistory, event: it.EventID, created: now, expires: it.ExpiresAt}
 	if it.Call != nil && it.Call.Kind == bot.CallForget {
 		j.secret = true // nothing of the person stays
 	}

@@ -21,6 +21,7 @@ type job struct {
 	tries    int16 // calls begun
 	unsure   int16
 	secret   bool
+	event    string // see Item.EventID
 	created  time.Time
 	expires  time.Time
 	window   time.Time // zero: not known

@@ -13,6 +13,7 @@ package inbox
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -111,8 +112,12 @@ func (in *Inbox) Accept(ctx context.Context, ev bot.Event, raw []byte) error {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}
+	slog.Debug("event kept", "event_id", ShortID(key), "event", ev.Name, "kept", err == nil)
 	return err
 }
+
+// ShortID is what logs call an event: the beginning of its key.
+func ShortID(key []byte) string { return hex.EncodeToString(key[:min(6, len(key))]) }
 
 // Key is the keyed hash under which an event's identity is kept.
 func (in *Inbox) Key(id string) []byte { return in.keys.Hash("event", id) }

@@ -121,7 +121,7 @@ func (r *Runtime) prepare(ctx context.Context, units []*unit) {
 	for _, u := range units {
 		for _, it := range u.items { // afresh: a unit may be committed a second time, alone
 			items = append(items, delivery.Item{To: it.To, Priority: it.Priority, Message: it.Message, Call: it.Call,
-				NotBefore: it.NotBefore, ExpiresAt: it.ExpiresAt, InReplyAt: it.InReplyAt, NoHistory: it.NoHistory})
+				NotBefore: it.NotBefore, ExpiresAt: it.ExpiresAt, InReplyAt: it.InReplyAt, NoHistory: it.NoHistory, EventID: it.EventID})
 		}
 	}
 	r.outbox.Prepare(ctx, items)

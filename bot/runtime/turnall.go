@@ -195,10 +195,10 @@ func (r *Runtime) unit(c *inbox.Claim, rec *record, made []*decision, last bool)
 	if m := joined(replies); m != nil {
 		rec.Pace.take(now)
 		u.items = append(u.items, delivery.Item{To: c.Who, Priority: delivery.Reply, Message: m,
-			InReplyAt: rec.interacted, NoHistory: u.erase != nil})
+			InReplyAt: rec.interacted, NoHistory: u.erase != nil, EventID: inbox.ShortID(u.events[len(u.events)-1].Key)})
 	}
 	for _, call := range calls {
-		u.items = append(u.items, delivery.Item{To: c.Who, Priority: delivery.Reply, Call: &call, InReplyAt: rec.interacted})
+		u.items = append(u.items, delivery.Item{To: c.Who, Priority: delivery.Reply, Call: &call, InReplyAt: rec.interacted, EventID: inbox.ShortID(u.events[len(u.events)-1].Key)})
 	}
 	u.rec = *rec
 	return u
@@ -272,6 +272,7 @@ func (r *Runtime) observe(d *decision) {
 	if d.turn != nil && d.turn.Conv.Flow != "" {
 		flow = d.turn.Conv.Flow
 	}
+	slog.Debug("event turned", "event_id", inbox.ShortID(d.waiting.Key), "event", d.event.Name, "flow", flow)
 	r.seconds.WithLabelValues(flow).Observe(r.cfg.Now().Sub(d.event.AcceptedAt).Seconds())
 }
 
