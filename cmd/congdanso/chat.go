@@ -158,8 +158,8 @@ func chatWith(ctx context.Context, p *program, base string) error {
 		return err
 	}
 	shown := make(chan error, 1)
-	taps := make(chan []button, 16)
-	go func() { shown <- t.show(ctx, taps) }()
+	heard := make(chan line, 16)
+	go func() { shown <- t.show(ctx, heard) }()
 	typed := make(chan string)
 	go func() {
 		defer close(typed)
@@ -173,53 +173,69 @@ func chatWith(ctx context.Context, p *program, base string) error {
 		}
 	}()
 	var last []button
+	var over <-chan time.Time // when the input has ended: until the answer is there
+	said, seen := 0, 0        // lines of ours sent, and seen to stand in the chat
+	answered := false         // not before the greeting
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-over:
+			return nil
 		case err := <-shown:
 			return err
-		case last = <-taps:
+		case l := <-heard:
+			if l.Mine {
+				seen++
+				continue
+			}
+			last, answered = l.Buttons, seen >= said
+			if over != nil && answered {
+				over = time.After(anotherAnswer)
+			}
 		case text, open := <-typed:
 			if !open {
-				return t.settle(ctx, taps)
+				typed, over = nil, time.After(longestAnswer)
+				if answered {
+					over = time.After(anotherAnswer)
+				}
+				continue
 			}
 			if strings.TrimSpace(text) == "/quit" {
 				return nil
 			}
-			if err := t.line(ctx, text, last); err != nil {
+			sent, err := t.line(ctx, text, last)
+			if err != nil {
 				return err
+			}
+			if sent {
+				said, answered = said+1, false
 			}
 		}
 	}
 }
 
-// settle lets the answer to the last line arrive when the input was a file.
-func (t *terminal) settle(ctx context.Context, taps <-chan []button) error {
-	for {
-		select {
-		case <-taps:
-		case <-time.After(time.Second):
-			return nil
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
+// When the input was a file, the answer to its last line is waited for, and a
+// moment more, for another may follow.
+const (
+	longestAnswer = 10 * time.Second
+	anotherAnswer = time.Second
+)
 
-func (t *terminal) line(ctx context.Context, text string, last []button) error {
+// line sends what was typed, and reports whether it was for the bot.
+func (t *terminal) line(ctx context.Context, text string, last []button) (sent bool, err error) {
 	if n, ok := strings.CutPrefix(text, "/tap "); ok {
 		i, err := strconv.Atoi(strings.TrimSpace(n))
 		if err != nil || i < 1 || i > len(last) || last[i-1].Payload == "" {
 			fmt.Fprintln(t.p.stdout, "(there is no such button)")
-			return nil
+			return false, nil
 		}
-		return t.say(ctx, "tap", last[i-1].Payload)
+		return true, t.say(ctx, "tap", last[i-1].Payload)
 	}
 	if strings.TrimSpace(text) == "" {
-		return nil
+		return false, nil
 	}
-	return t.say(ctx, "text", text)
+	return true, t.say(ctx, "text", text)
 }
 
 func (t *terminal) say(ctx context.Context, act, text string) error {
@@ -241,7 +257,7 @@ func (t *terminal) say(ctx context.Context, act, text string) error {
 }
 
 // show prints what the channel says, as it comes.
-func (t *terminal) show(ctx context.Context, taps chan<- []button) error {
+func (t *terminal) show(ctx context.Context, heard chan<- line) error {
 	for after := 0; ; {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet,
 			t.base+"/dev/messages?user="+t.user+"&after="+strconv.Itoa(after), nil)
@@ -265,7 +281,11 @@ func (t *terminal) show(ctx context.Context, taps chan<- []button) error {
 		for _, l := range list {
 			if !l.Mine {
 				t.print(l)
-				taps <- l.Buttons
+			}
+			select {
+			case heard <- l:
+			case <-ctx.Done():
+				return nil
 			}
 		}
 	}

@@ -91,13 +91,20 @@ func runDev(ctx context.Context, p *program, live bool, out io.Writer, ready fun
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	d.group = g
-	g.Go(func() error { return d.run(ctx, vars) })
+	g.Go(func() error {
+		if err := d.run(ctx, vars); err != nil {
+			return err
+		}
+		return errDevEnded // the rest ends with it
+	})
 	err = g.Wait()
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, errDevEnded) || errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
 }
+
+var errDevEnded = errors.New("dev has ended")
 
 // withDotEnv adds the settings of a .env file; the environment wins.
 func withDotEnv(vars map[string]string) (map[string]string, error) {
@@ -123,10 +130,25 @@ func refuseOutside(vars map[string]string, live bool) error {
 			return fmt.Errorf("%s is not on this machine: dev would write to real people; say --live if that is meant", name)
 		}
 	}
-	if vars["DATABASE_URL"] != "" {
-		return errors.New("DATABASE_URL is a database that dev did not make; say --live if that is meant")
+	for _, name := range []string{"DATABASE_URL", "DATABASE_OWNER_URL"} {
+		if vars[name] != "" {
+			return fmt.Errorf("%s is a database that dev did not make; say --live if that is meant", name)
+		}
 	}
 	return nil
+}
+
+// nearby is how a browser on this machine reaches addr, where that listens on all
+// of its addresses too.
+func nearby(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "http://" + addr
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 func loopback(raw string) bool {
@@ -139,7 +161,6 @@ func loopback(raw string) bool {
 }
 
 func (d *dev) run(ctx context.Context, vars map[string]string) error {
-	defer d.group.Go(func() error { return context.Canceled }) // the rest ends with it
 	if vars["DATABASE_URL"] == "" {
 		if err := d.startPostgres(ctx, vars); err != nil {
 			return err
@@ -160,7 +181,7 @@ func (d *dev) run(ctx context.Context, vars map[string]string) error {
 		vars["DATA_KEY"] = key
 	}
 	if vars["PUBLIC_URL"] == "" {
-		vars["PUBLIC_URL"] = "http://" + vars["HTTP_ADDR"]
+		vars["PUBLIC_URL"] = nearby(vars["HTTP_ADDR"])
 	}
 	if vars["ZALO_API_URL"] == "" {
 		if err := d.startZalo(ctx, vars); err != nil {
