@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"congdanso/bot"
+	"congdanso/bot/fold"
 )
 
 // Understander takes free text for what it asks.
@@ -172,13 +173,14 @@ func (r *Router) Stops(text string) bool {
 	return u.Intent == bot.IntentStop && u.Sure
 }
 
-// AsksMenu reports whether text asks for the menu in so many words.
+// AsksMenu reports whether text asks for the menu in so many words: by the one
+// word, or by a fixed phrase. A sentence is not taken for it.
 func (r *Router) AsksMenu(text string) bool {
 	if flow, _, _, ok := bot.ParsePayload(text); ok {
 		return flow == r.opener.Name()
 	}
 	u := r.understand.Understand(text)
-	return u.Intent == bot.IntentMenu && u.Sure
+	return u.Intent == bot.IntentMenu && (u.Sure || len(fold.Words(text)) == 1)
 }
 
 func (r *Router) act(ctx context.Context, t *bot.Turn, flow, action, arg string) error {
