@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
@@ -137,7 +138,7 @@ func (rc *Reconciler) chat(ctx context.Context, user string, since time.Time, re
 	if missed, err = rc.unknown(ctx, missed); err != nil {
 		return 0, err
 	}
-	for _, m := range missed {
+	for _, m := range slices.Backward(missed) { // the oldest first, as they were written
 		ev, raw, err := rc.event(m)
 		if err != nil {
 			return fed, err
