@@ -392,9 +392,10 @@ func (d *dev) chatPage(a *app) *chatpage.Page {
 			samples = append(samples, chatpage.Sample{Code: s.Code, What: s.StatusName + ": " + s.Procedure, Factor: s.Factor})
 		}
 	}
+	title := func(button string) string { return content.Title(a.texts.Text(bot.Vietnamese, button, nil)) }
 	menu := []chatpage.MenuItem{
-		{Title: a.texts.Text(bot.Vietnamese, "menu.lookup", nil), Payload: bot.Payload("dossier", "ask", "")},
-		{Title: a.texts.Text(bot.Vietnamese, "menu.menu", nil), Payload: bot.Payload("menu", "show", "")},
+		{Title: title("menu.button.lookup"), Payload: bot.Payload("dossier", "ask", "")},
+		{Title: title("way.button.home"), Payload: bot.Payload("menu", "show", "")},
 	}
 	return chatpage.New(d.zalo, chatpage.Options{
 		Texts: a.texts, AccountName: a.texts.Province().Facts[bot.Vietnamese]["channel"], Samples: samples, Menu: menu,
