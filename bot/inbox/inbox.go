@@ -45,6 +45,9 @@ const (
 	sharers = 2
 	// mostAtOnce is how many events one statement takes.
 	mostAtOnce = 512
+	// linger is how long a delivery may wait for company while others come close
+	// behind each other.
+	linger = 1500 * time.Microsecond
 	// pause is how long deliveries are refused at once after Postgres could not
 	// be reached, before it is tried again.
 	pause = 200 * time.Millisecond
@@ -81,7 +84,7 @@ type entry struct {
 // must not block.
 func New(pool *pgxpool.Pool, keys *seal.Keyring, wake func([]bot.CitizenID)) *Inbox {
 	in := &Inbox{pool: pool, keys: keys, wake: wake}
-	in.group = group.New(sharers, mostAtOnce, in.insert)
+	in.group = group.New(sharers, mostAtOnce, linger, in.insert)
 	return in
 }
 
@@ -97,10 +100,13 @@ func (in *Inbox) Accept(ctx context.Context, ev bot.Event, raw []byte) error {
 		return nil
 	}
 	if time.Now().UnixNano() < in.closed.Load() {
+		in.noteRefused(ev.AcceptedAt)
 		return ErrUnavailable
 	}
 	key := in.Key(ev.ID)
-	in.recent.put(key, ev)
+	if ev.Body != nil { // what was read back from Zalo's chats is decoded from raw
+		in.recent.put(key, ev)
+	}
 	err := in.group.Do(ctx, entry{
 		who: ev.Citizen, key: key, signed: ev.SignedAt, accepted: ev.AcceptedAt,
 		body: in.keys.Seal(bodyPurpose, raw),

@@ -114,3 +114,27 @@ func TestReconcilingAfterARestoreDoesNotAnswerTwice(t *testing.T) {
 		t.Fatalf("fed %d, %v, want only what nobody answered", fed, err)
 	}
 }
+
+// What was read back is turned as it was written: whole, and the oldest first.
+func TestReconciledEventsAreWholeAndInOrder(t *testing.T) {
+	f := newFixture(t)
+	c := &chats{messages: []inbox.ChatMessage{
+		{User: "1", FromUser: true, At: f.now.Add(3 * time.Minute), Type: "text", Text: "c", MsgID: "third"},
+		{User: "1", FromUser: true, At: f.now.Add(2 * time.Minute), Type: "text", Text: "b", MsgID: "second"},
+		{User: "1", FromUser: true, At: f.now.Add(time.Minute), Type: "text", Text: "a", MsgID: "first"},
+	}}
+	f.refused(t, f.now)
+	var slots int
+	if fed, err := f.reconciler(c, &slots).Run(t.Context()); err != nil || fed != 3 {
+		t.Fatalf("fed %d, %v", fed, err)
+	}
+	// ctid tells the order in which rows came into a table from which none has gone.
+	if n := f.count(t, `(SELECT signed_at < lag(signed_at) OVER (ORDER BY ctid) AS back FROM inbox) i WHERE back`); n != 0 {
+		t.Errorf("%d came after a later one", n)
+	}
+	for _, w := range f.claim(t, "1")[0].Events {
+		if w.Event != nil && w.Event.Body == nil {
+			t.Error("an event is handed on without its body")
+		}
+	}
+}
