@@ -45,9 +45,6 @@ const (
 	sharers = 2
 	// mostAtOnce is how many events one statement takes.
 	mostAtOnce = 512
-	// linger is how long a delivery may wait for company while others come close
-	// behind each other.
-	linger = 1500 * time.Microsecond
 	// pause is how long deliveries are refused at once after Postgres could not
 	// be reached, before it is tried again.
 	pause = 200 * time.Millisecond
@@ -84,7 +81,7 @@ type entry struct {
 // must not block.
 func New(pool *pgxpool.Pool, keys *seal.Keyring, wake func([]bot.CitizenID)) *Inbox {
 	in := &Inbox{pool: pool, keys: keys, wake: wake}
-	in.group = group.New(sharers, mostAtOnce, linger, in.insert)
+	in.group = group.New(sharers, mostAtOnce, in.insert)
 	return in
 }
 
