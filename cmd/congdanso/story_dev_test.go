@@ -164,10 +164,20 @@ func TestStoryOfADevThatWouldReachRealPeople(t *testing.T) {
 	if _, err := os.Stat(devFolder); err == nil {
 		t.Error("a dev that was refused has left a folder behind")
 	}
+	// A .env file says no more than the shell, and only to dev.
+	dir := pgtest.Folder(t)
+	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte("ZALO_API_URL=https://openapi.zalo.me\nDATA_KEY=short\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p := run(t, dir, nil, nil, "dev"); p.ends() != 1 || !strings.Contains(p.printed(), "ZALO_API_URL is not on this machine") {
+		t.Errorf("dev with a .env that points at Zalo:\n%s", p.printed())
+	}
+	if p := run(t, dir, nil, nil, "serve"); p.ends() != 1 || !strings.Contains(p.printed(), "DATA_KEY is not set") {
+		t.Errorf("serve beside a .env:\n%s", p.printed())
+	}
 	// Told to, it takes the database it is given, and names what is missing for Zalo.
 	w := newWorld(t, pgtest.URL(t))
-	dir := pgtest.Folder(t)
-	p := run(t, dir, map[string]string{"HTTP_ADDR": "127.0.0.1:0", "DATABASE_URL": w.vars["DATABASE_URL"], "ZALO_API_URL": w.zaloURL}, nil, "dev", "--live")
+	p := run(t, pgtest.Folder(t), map[string]string{"HTTP_ADDR": "127.0.0.1:0", "DATABASE_URL": w.vars["DATABASE_URL"], "ZALO_API_URL": w.zaloURL}, nil, "dev", "--live")
 	if code := p.ends(); code != 1 || !strings.Contains(p.printed(), "ZALO_APP_ID is not set") {
 		t.Errorf("a Zalo of one's own without its settings ends with %d:\n%s", code, p.printed())
 	}
