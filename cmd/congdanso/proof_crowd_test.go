@@ -78,6 +78,17 @@ func (c *crowd) ask(people []*asker, questions int) {
 	}
 }
 
+// askAtOnce lets everybody ask all questions, one second of Zalo's clock after the
+// other, whatever becomes of the deliveries.
+func (c *crowd) askAtOnce() {
+	for q := range c.people[0].codes {
+		for _, a := range c.people {
+			a.asked = append(a.asked, c.w.zalo.SendText(a.id, "ho so "+a.codes[q]))
+		}
+		c.w.zalo.Clock().Advance(time.Second)
+	}
+}
+
 // done waits until everybody has asked.
 func (c *crowd) done() {
 	c.w.t.Helper()
@@ -87,6 +98,41 @@ func (c *crowd) done() {
 	case <-all:
 	case <-time.After(time.Minute):
 		c.w.t.Fatalf("the deliveries do not get through: %d of %d acknowledged", c.g.acked.Load(), c.total())
+	}
+}
+
+// delivered waits until every message asked so far has its last answer.
+func (c *crowd) delivered() {
+	c.w.t.Helper()
+	c.done()
+	for _, a := range c.people {
+		for _, id := range a.asked {
+			select {
+			case <-c.g.answered(id):
+			case <-time.After(time.Minute):
+				c.w.t.Fatal("a message is not delivered")
+			}
+		}
+	}
+}
+
+// settle waits until everything was delivered and nothing waits any more, with the
+// time that leases need to lapse.
+func (c *crowd) settle() {
+	c.w.t.Helper()
+	c.delivered()
+	c.quiet()
+	c.w.settled(time.Minute)
+	c.quiet() // echoes and receipts of what was sent last
+}
+
+// quiet waits until no webhook is under way.
+func (c *crowd) quiet() {
+	c.w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	defer cancel()
+	if err := c.w.zalo.Settle(ctx); err != nil {
+		c.w.t.Fatalf("webhooks are under way for long: %v", err)
 	}
 }
 
@@ -137,25 +183,12 @@ func (c *crowd) turnedOnce() {
 	}
 }
 
-// accountOf checks one person's answers: those to codes, in that order.
+// accountOf checks one person's answers: one to each of the codes, in their order.
 func (c *crowd) accountOf(a *asker, codes []string) (twice, unknown int) {
 	t := c.w.t
 	t.Helper()
 	unknown = c.w.count(`SELECT count(*) FROM history WHERE citizen = $1 AND outgoing AND outcome = 'unknown'`, a.id)
-	var got []string
-	for _, m := range a.sends() {
-		code := codeIn(m.Text, codes)
-		if code == "" {
-			t.Errorf("a reply answers nothing that was asked:\n%s", m.Text)
-			continue
-		}
-		// What is sent once more comes before anything later.
-		if len(got) > 0 && got[len(got)-1] == code {
-			twice++
-			continue
-		}
-		got = append(got, code)
-	}
+	got, twice := a.answers(codes)
 	lost := 0
 	rest := got
 	for _, code := range codes {
@@ -172,6 +205,25 @@ func (c *crowd) accountOf(a *asker, codes []string) (twice, unknown int) {
 		t.Errorf("%d replies lost, %d unknown:\n got %v\nwant %v\n%s", lost, unknown, got, codes, a.chat())
 	}
 	return twice, unknown
+}
+
+// answers lists which of the codes Zalo took answers to, in order; an answer sent
+// once more before anything else counts as one, and under twice.
+func (a *asker) answers(codes []string) (got []string, twice int) {
+	a.w.t.Helper()
+	for _, m := range a.sends() {
+		code := codeIn(m.Text, a.codes)
+		switch {
+		case code == "":
+			a.w.t.Errorf("a reply answers nothing that was asked:\n%s", m.Text)
+		case !slices.Contains(codes, code):
+		case len(got) > 0 && got[len(got)-1] == code:
+			twice++
+		default:
+			got = append(got, code)
+		}
+	}
+	return got, twice
 }
 
 // chat is what was said when, for whoever looks into a failure.
@@ -218,18 +270,5 @@ func (o outcome) nothingInDoubt(t testing.TB) {
 	t.Helper()
 	if o != (outcome{}) {
 		t.Errorf("sent twice %d, unknown %d; nothing was interrupted", o.twice, o.unknown)
-	}
-}
-
-// settle waits until everybody has asked and nothing waits any more, with the time
-// that leases need to lapse.
-func (c *crowd) settle() {
-	c.w.t.Helper()
-	c.done()
-	c.w.settled(time.Minute)
-	ctx, cancel := context.WithTimeout(context.Background(), soon)
-	defer cancel()
-	if err := c.w.zalo.Settle(ctx); err != nil { // echoes and receipts of what was sent last
-		c.w.t.Fatalf("webhooks are under way for long: %v", err)
 	}
 }

@@ -34,6 +34,7 @@ type gateway struct {
 	// delivery is offered again, to the next instance, until one takes it.
 	patient bool
 	client  *http.Client
+	url     string
 
 	mu      sync.Mutex
 	targets []string
@@ -60,9 +61,13 @@ func newGateway(w *world, patient bool) *gateway {
 		srv.Close()
 		g.client.CloseIdleConnections()
 	})
-	w.zalo.SetWebhookURL(srv.URL + "/webhooks/zalo")
+	g.url = srv.URL
+	g.connect()
 	return g
 }
+
+// connect makes Zalo deliver here.
+func (g *gateway) connect() { g.w.zalo.SetWebhookURL(g.url + "/webhooks/zalo") }
 
 // behindGateway gives the stand-in the patience to wait while a delivery is
 // offered again and again.
@@ -106,15 +111,12 @@ func (g *gateway) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	status := g.forward(r, body)
 	switch {
 	case strings.HasPrefix(ev.Name, "user_send_"):
-		g.mu.Lock()
-		g.status[ev.Message.ID] = status
-		g.mu.Unlock()
 		if status == http.StatusOK {
 			g.acked.Add(1)
 		} else {
 			g.refused.Add(1)
 		}
-		close(g.answered(ev.Message.ID))
+		g.last(ev.Message.ID, status)
 	case ev.Name == "oa_send_text" && status == http.StatusOK:
 		g.echoes.Add(1)
 	}
@@ -168,6 +170,18 @@ func (g *gateway) answered(msgID string) chan struct{} {
 		g.answers[msgID] = ch
 	}
 	return ch
+}
+
+// last notes the last answer to the delivery of a message. A message that is
+// delivered twice has several.
+func (g *gateway) last(msgID string, status int) {
+	ch := g.answered(msgID)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.status[msgID] == 0 {
+		close(ch)
+	}
+	g.status[msgID] = status
 }
 
 // answerTo is the last answer to the delivery of a message.
