@@ -31,9 +31,10 @@ type job struct {
 // Kind is River's key for the one kind of job there is.
 func (job) Kind() string { return "upkeep" }
 
-// jobWorker runs jobs by name.
+// jobWorker runs jobs by name, each on one instance at a time.
 type jobWorker struct {
 	river.WorkerDefaults[job]
+	db   pool
 	work map[string]func(context.Context) error
 }
 
@@ -42,14 +43,50 @@ func (w *jobWorker) Work(ctx context.Context, j *river.Job[job]) error {
 	if work == nil {
 		return river.JobCancel(fmt.Errorf("no job is called %q any more", j.Args.Name))
 	}
+	return w.alone(ctx, j.Args.Name, work)
+}
+
+// jobLocks keeps the locks of jobs apart from other advisory locks.
+const jobLocks = 0x6a6f6273 // "jobs"
+
+// alone does work unless it is under way somewhere. The lock goes with its
+// connection: when an instance is killed in the middle, the next run goes on at
+// once, whatever River still believes to be running.
+func (w *jobWorker) alone(ctx context.Context, name string, work func(context.Context) error) error {
+	conn, err := w.db.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("lock job %s: %w", name, err)
+	}
+	defer conn.Release()
+	var mine bool
+	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1, hashtext($2))`, int32(jobLocks), name).Scan(&mine); err != nil {
+		return fmt.Errorf("lock job %s: %w", name, err)
+	}
+	if !mine {
+		return nil
+	}
+	defer func() {
+		unlock, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if _, err := conn.Exec(unlock, `SELECT pg_advisory_unlock($1, hashtext($2))`, int32(jobLocks), name); err != nil {
+			conn.Conn().Close(unlock) // and the lock with it
+		}
+	}()
 	return work(ctx)
 }
 
-func (w *jobWorker) Timeout(*river.Job[job]) time.Duration { return 10 * time.Minute }
+// Timeout bounds a job. Reading back what an outage swallowed goes at the pace of
+// the lowest class: a few hundred chats take the better part of an hour.
+func (w *jobWorker) Timeout(j *river.Job[job]) time.Duration {
+	if j.Args.Name == "reconcile" {
+		return 12 * time.Hour
+	}
+	return 10 * time.Minute
+}
 
 // jobs runs River until ctx ends.
 func (p *parts) jobs(ctx context.Context) error {
-	db, err := postgres.Open(ctx, p.app.cfg.DatabaseURL, postgres.MaxConns(4), postgres.Name("jobs"))
+	db, err := postgres.Open(ctx, p.app.cfg.DatabaseURL, postgres.MaxConns(8), postgres.Name("jobs"))
 	if err != nil {
 		return err
 	}
@@ -76,7 +113,7 @@ func (p *parts) jobClient(db pool) (*river.Client[pgx.Tx], error) {
 	if err != nil {
 		return nil, fmt.Errorf("nightly schedule: %w", err)
 	}
-	w := &jobWorker{work: map[string]func(context.Context) error{
+	w := &jobWorker{db: db, work: map[string]func(context.Context) error{
 		"reconcile": p.reconcile,
 		"callbacks": p.callbacks,
 		"mail":      p.mailAlerts,
@@ -86,15 +123,18 @@ func (p *parts) jobClient(db pool) (*river.Client[pgx.Tx], error) {
 	if err := river.AddWorkerSafely(workers, w); err != nil {
 		return nil, fmt.Errorf("add jobs: %w", err)
 	}
-	// A job that waits or runs is not asked for again; one that is done is.
-	unique := river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
-		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
-		rivertype.JobStateRunning, rivertype.JobStateScheduled,
-	}}
-	at := func(schedule river.PeriodicSchedule, name string, atStart bool) *river.PeriodicJob {
+	// A job that waits is not asked for again, nor one that runs within its
+	// interval; see alone for what runs longer.
+	at := func(schedule river.PeriodicSchedule, every time.Duration, name string) *river.PeriodicJob {
+		unique := river.UniqueOpts{ByArgs: true, ByPeriod: every, ByState: []rivertype.JobState{
+			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateScheduled,
+		}}
 		return river.NewPeriodicJob(schedule, func() (river.JobArgs, *river.InsertOpts) {
 			return job{Name: name}, &river.InsertOpts{MaxAttempts: 3, UniqueOpts: unique}
-		}, &river.PeriodicJobOpts{RunOnStart: atStart, ID: name})
+		}, &river.PeriodicJobOpts{RunOnStart: true, ID: name})
+	}
+	often := func(every time.Duration, name string) *river.PeriodicJob {
+		return at(river.PeriodicInterval(every), every, name)
 	}
 	client, err := river.NewClient(riverpgxv5.New(db), &river.Config{
 		// Looking is enough: a notification would make commits wait for each other.
@@ -106,10 +146,10 @@ func (p *parts) jobClient(db pool) (*river.Client[pgx.Tx], error) {
 		Queues:              map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 4}},
 		Workers:             workers,
 		PeriodicJobs: []*river.PeriodicJob{
-			at(river.PeriodicInterval(15*time.Second), "reconcile", true),
-			at(river.PeriodicInterval(15*time.Second), "callbacks", true),
-			at(river.PeriodicInterval(30*time.Second), "mail", true),
-			at(nightly, "tidy", true),
+			often(15*time.Second, "reconcile"),
+			often(15*time.Second, "callbacks"),
+			often(30*time.Second, "mail"),
+			at(nightly, time.Hour, "tidy"),
 		},
 	})
 	if err != nil {

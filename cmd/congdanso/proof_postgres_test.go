@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"congdanso/integrations/postgres/pgtest"
 	"congdanso/integrations/zalo/zalosim"
 )
 
@@ -125,5 +126,49 @@ func TestProofStartedWithoutPostgres(t *testing.T) {
 	s.Ready()
 	c.settle()
 	c.account().nothingInDoubt(t)
+	w.stop(s)
+}
+
+// TestProofKilledWhileReadingBack: nobody was there to take what people wrote. The
+// server that comes reads it back from Zalo's chats, is killed in the middle of
+// it, and the next one goes on; meanwhile some who got no answer write again.
+func TestProofKilledWhileReadingBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pgtest.URL(t), stubborn)
+	g := newGateway(w, false)
+	c := newCrowd(g, 25, 4)
+	w.stop(w.serve("127.0.0.1:0").Ready())
+	g.to()
+	c.ask(c.people, 2)
+	c.delivered()
+	if n := g.refused.Load(); n != int64(2*len(c.people)) {
+		t.Fatalf("%d messages did not arrive", n)
+	}
+	w.exec(`UPDATE heartbeat SET beat_at = now() - interval '1 minute'`) // instead of waiting for it
+
+	hang := w.zalo.Fault(zalosim.Fault{Path: zalosim.PathConversation, Hang: true, Times: -1})
+	s := w.serve("127.0.0.1:0").Ready()
+	select {
+	case <-hang.Struck():
+	case <-time.After(time.Minute):
+		t.Fatal("the chats are not read back")
+	}
+	s.Kill()
+	w.zalo.ClearFaults()
+
+	s = w.serve("127.0.0.1:0")
+	g.to(s)
+	s.Ready()
+	c.ask(c.people, 2)
+	c.settle()
+	eventually(t, time.Minute, "everything was read back", func() bool {
+		return w.count(`SELECT count(*) FROM turned_event`) == c.total()
+	})
+	c.settle()
+	c.turnedOnce()
+	for _, a := range c.people {
+		c.accountOf(a, a.codes[:2])
+		c.accountOf(a, a.codes[2:])
+	}
 	w.stop(s)
 }
