@@ -80,30 +80,52 @@ UPDATE installation SET refused_since = NULL, reconciled_at = now() WHERE refuse
 	return fed, nil
 }
 
+// since reads the chats back to an outage's beginning. Whoever writes meanwhile, or
+// is answered, moves to the front of the list, perhaps before they were read: so
+// the front is looked at again until nobody new stands there.
 func (rc *Reconciler) since(ctx context.Context, since time.Time, restored bool) (fed int, err error) {
+	read := map[string]bool{}
+	for from := since; ; {
+		began, known := rc.Now().UTC(), len(read)
+		err := rc.chats(ctx, from, func(user string) error {
+			if read[user] {
+				return nil
+			}
+			n, err := rc.chat(ctx, user, since, restored)
+			fed += n
+			read[user] = err == nil
+			return err
+		})
+		if err != nil || len(read) == known {
+			return fed, err
+		}
+		from = began.Add(-slack)
+	}
+}
+
+// chats calls do for everybody whose chat's newest message is not older than from.
+func (rc *Reconciler) chats(ctx context.Context, from time.Time, do func(user string) error) error {
 	for offset := 0; offset < deepest; offset += page {
 		if err := rc.Slot(ctx); err != nil {
-			return fed, err
+			return err
 		}
 		chats, err := rc.Chats.RecentChats(ctx, offset, page)
 		if err != nil {
-			return fed, err
+			return err
 		}
 		for _, newest := range chats {
-			if newest.At.Before(since) {
-				return fed, nil
+			if newest.At.Before(from) {
+				return nil
 			}
-			n, err := rc.chat(ctx, newest.User, since, restored)
-			fed += n
-			if err != nil {
-				return fed, err
+			if err := do(newest.User); err != nil {
+				return err
 			}
 		}
 		if len(chats) < page {
-			break
+			return nil
 		}
 	}
-	return fed, nil
+	return nil
 }
 
 // chat feeds what one citizen wrote since then. After a restore our own memory of

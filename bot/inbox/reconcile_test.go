@@ -14,6 +14,7 @@ import (
 type chats struct {
 	messages []inbox.ChatMessage // newest first
 	calls    int
+	during   func() // happens once, after the first page was read
 }
 
 func page(list []inbox.ChatMessage, offset, count int) []inbox.ChatMessage {
@@ -25,6 +26,10 @@ func page(list []inbox.ChatMessage, offset, count int) []inbox.ChatMessage {
 
 func (c *chats) RecentChats(_ context.Context, offset, count int) ([]inbox.ChatMessage, error) {
 	c.calls++
+	if c.during != nil && offset > 0 {
+		c.during()
+		c.during = nil
+	}
 	seen := map[string]bool{}
 	var newest []inbox.ChatMessage
 	for _, m := range c.messages {
@@ -136,5 +141,25 @@ func TestReconciledEventsAreWholeAndInOrder(t *testing.T) {
 		if w.Event != nil && w.Event.Body == nil {
 			t.Error("an event is handed on without its body")
 		}
+	}
+}
+
+// Who writes again while the chats are read moves to the front of the list, past
+// the place that is being read; what they had written before is found all the same.
+func TestReconcilingFindsWhoWritesMeanwhile(t *testing.T) {
+	f := newFixture(t)
+	c := &chats{}
+	for i := range 30 {
+		c.messages = append(c.messages, inbox.ChatMessage{User: fmt.Sprint("u", i), FromUser: true,
+			At: f.now.Add(time.Hour - time.Duration(i)*time.Second), Type: "text", Text: "x", MsgID: fmt.Sprint("missed", i)})
+	}
+	c.during = func() {
+		c.messages = slices.Insert(c.messages, 0, inbox.ChatMessage{User: "u29", FromUser: true,
+			At: f.now.Add(time.Hour + time.Minute), Type: "text", Text: "hello?", MsgID: "again"})
+	}
+	f.refused(t, f.now)
+	var slots int
+	if fed, err := f.reconciler(c, &slots).Run(t.Context()); err != nil || fed != 31 {
+		t.Errorf("fed %d, %v, want 31", fed, err)
 	}
 }
