@@ -172,8 +172,11 @@ func (t *Turn) Say(m Message) {
 	t.reply = &m
 }
 
-// listChoices writes choices as people read them: on one line when short, else
-// one a line.
+// oneLine is how many characters of choices fit on one line of a small phone.
+const oneLine = 36
+
+// listChoices writes choices as people read them: on one line when that does not
+// wrap on a small phone, else one a line.
 func listChoices(choices []Choice) string {
 	items := make([]string, len(choices))
 	width := 0
@@ -185,7 +188,7 @@ func listChoices(choices []Choice) string {
 		items[i] = strconv.Itoa(Number(choices, i)) + ". " + label
 		width += len([]rune(items[i])) + 3
 	}
-	if width > 70 {
+	if width-3 > oneLine {
 		return strings.Join(items, "\n")
 	}
 	return strings.Join(items, "   ")

@@ -376,8 +376,8 @@ func (d *dev) startProcedures(ctx context.Context, vars map[string]string) error
 // devPeople are the residents who are there from the start: ids, and the content
 // keys of their names.
 var devPeople = map[string]string{
-	"2512345678901234567": "chatpage.people.first",
-	"2598765432109876543": "chatpage.people.second",
+	"2512345678901234567": "dev.people.first",
+	"2598765432109876543": "dev.people.second",
 }
 
 func (d *dev) chatPage(a *app) *chatpage.Page {

@@ -224,6 +224,8 @@ func fees(t *bot.Turn, d *dossier.Detail) string {
 		switch {
 		case fee.Amount > 0 && fee.Paid:
 			key = "dossier.fee.paid"
+		case d.Status.Ended():
+			continue // nobody should pay for what is over
 		case fee.Amount > 0 && fee.Required:
 			key = "dossier.fee.owed"
 		case fee.Amount > 0:
