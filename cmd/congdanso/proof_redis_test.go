@@ -5,14 +5,90 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"congdanso/integrations/postgres/pgtest"
 	"congdanso/integrations/zalo/zalosim"
 )
+
+// TestProofRedisComesAndGoes: two instances share the account's rate. Redis is not
+// there when they start, comes, is emptied, killed, and started again, all with more
+// to send than the rate allows. Replies go out all the time, none is lost or
+// doubled, and the two together never send faster than the setting.
+func TestProofRedisComesAndGoes(t *testing.T) {
+	t.Parallel()
+	const perMinute = 900
+	r := newRedis(t)
+	w := newWorld(t, pgtest.URL(t), behindGateway, r.setting, func(o *zalosim.Options, vars map[string]string) {
+		vars["ZALO_RATE_PER_MINUTE"] = strconv.Itoa(perMinute)
+		o.OARatePerMinute = perMinute // over any sixty seconds
+		o.KeepLog = 5000
+	})
+	g := newGateway(w, true)
+	c := newCrowd(g, 60, 6)
+	a, b := w.serve("127.0.0.1:0").Ready(), w.serve("127.0.0.1:0").Ready()
+	g.to(a, b)
+	c.ask(c.people, 6)
+	more := func(when string, n int) {
+		t.Helper()
+		want := min(w.zalo.Accepted()+int64(n), int64(c.total()))
+		eventually(t, time.Minute, "replies go out "+when, func() bool { return w.zalo.Accepted() >= want })
+	}
+	more("without Redis", 90)
+	r.start()
+	more("with Redis", 40)
+	r.flush()
+	more("after it was emptied", 40)
+	r.stop()
+	more("after it was killed", 90)
+	r.start()
+	more("after it was started again", 40)
+	c.settle()
+
+	c.account().nothingInDoubt(t)
+	var at []time.Time
+	for _, call := range w.zalo.Calls() {
+		if call.Path == zalosim.PathToken {
+			continue
+		}
+		at = append(at, call.At)
+		if strings.Contains(call.Response, `"error":-32`) {
+			t.Error("Zalo refused a call for its rate")
+		}
+	}
+	if len(at) < c.total() {
+		t.Fatalf("%d calls are on record for %d replies", len(at), c.total())
+	}
+	// Shorter than a minute, no stretch takes more than its part and the burst: a
+	// hundredth of the rate, and a second's worth that a slow machine carries over.
+	most, want := mostWithin(at, 10*time.Second), perMinute/6+perMinute/100+perMinute/60
+	if most > want {
+		t.Errorf("%d calls within ten seconds, want at most %d", most, want)
+	}
+	t.Logf("%d calls in %.0f s, at most %d within ten seconds", len(at), at[len(at)-1].Sub(at[0]).Seconds(), most)
+	w.stop(a)
+	w.stop(b)
+}
+
+// mostWithin is the largest number of moments that lie within so long of each other.
+func mostWithin(at []time.Time, d time.Duration) (most int) {
+	slices.SortFunc(at, time.Time.Compare)
+	first := 0
+	for i := range at {
+		for at[i].Sub(at[first]) > d {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
+}
 
 // redisServer is a redis-server of a test's own, on a Unix socket.
 type redisServer struct {
