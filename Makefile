@@ -15,7 +15,7 @@ help: ## print this
 
 run: ## install what is missing, then everything on this machine, with stand-ins (congdanso dev)
 	@.ci/need postgres
-	@$(GO) run ./cmd/congdanso dev $(ARGS)
+	@$(GO) build -o bin/congdanso ./cmd/congdanso && exec bin/congdanso dev $(ARGS)
 
 test: ## install what is missing, then every test: unit, Postgres, Redis, browser, with -race
 	@.ci/need
