@@ -107,6 +107,24 @@ func cmdUnderstand(_ context.Context, p *program, args []string) error {
 	return understand.Report(p.stdout, f, under)
 }
 
+// unlock opens the database for a command that has to read what is sealed in it.
+func (p *program) unlock(ctx context.Context, name string) (Config, pool, *seal.Keyring, error) {
+	cfg, err := p.settings()
+	if err != nil {
+		return cfg, nil, nil, err
+	}
+	db, err := postgres.Open(ctx, cfg.DatabaseURL, postgres.Name(name))
+	if err != nil {
+		return cfg, nil, nil, err
+	}
+	keys, err := seal.Load(ctx, db, cfg.dataKey, cfg.dataKeyOld)
+	if err != nil {
+		db.Close()
+		return cfg, nil, nil, err
+	}
+	return cfg, db, keys, nil
+}
+
 // cmdResume lets sending go on after a failover or a restore.
 func cmdResume(ctx context.Context, p *program, args []string) error {
 	set := flag.NewFlagSet("resume", flag.ContinueOnError)
@@ -115,19 +133,11 @@ func cmdResume(ctx context.Context, p *program, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	cfg, err := p.settings()
-	if err != nil {
-		return err
-	}
-	pool, err := postgres.Open(ctx, cfg.DatabaseURL, postgres.Name("resume"))
+	_, pool, keys, err := p.unlock(ctx, "resume")
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	keys, err := seal.Load(ctx, pool, cfg.dataKey, cfg.dataKeyOld)
-	if err != nil {
-		return err
-	}
 	out := delivery.New(delivery.Options{Instance: "resume"}, pool, keys, nil, nil)
 	if *erased != "" {
 		in := p.stdin
@@ -225,19 +235,11 @@ func cmdDeadLetters(ctx context.Context, p *program, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	cfg, err := p.settings()
-	if err != nil {
-		return err
-	}
-	pool, err := postgres.Open(ctx, cfg.DatabaseURL, postgres.Name("dead-letters"))
+	cfg, pool, keys, err := p.unlock(ctx, "dead-letters")
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	keys, err := seal.Load(ctx, pool, cfg.dataKey, cfg.dataKeyOld)
-	if err != nil {
-		return err
-	}
 	in := inbox.New(pool, keys, func([]bot.CitizenID) {})
 	if *retry != 0 {
 		if err := in.Retry(ctx, *retry, time.Now().UTC()); err != nil {
