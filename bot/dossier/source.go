@@ -28,6 +28,7 @@ type Record struct {
 	ID          string   // the system's own id
 	Owner       string   // full name of the owner
 	Factors     []string // last four digits of each phone and identity number on it
+	Phones      []string // each phone number on it, 84…: the filer's and the owner's
 	Officer     string
 	Steps       []Step       // only from Source.Detail
 	Supplements []Supplement // only from Source.Detail
