@@ -95,7 +95,7 @@ type Sent struct {
 type (
 	Delivered struct {
 		MsgID      string
-		TrackingID string    // only for templates sent by phone
+		TrackingID string    // only for templates sent by phone, whose receipt it matches
 		At         time.Time // the true time where Zalo tells it, else the signed time
 	}
 	Seen struct{ MsgIDs []string }
@@ -139,8 +139,8 @@ type Due struct {
 // Group is an event of group chats, which this channel does not use.
 type Group struct{ Kind string }
 
-// Unknown is an event whose name nobody knew when this was written. Nothing of
-// it is kept but a count.
+// Unknown is an event whose name nobody knew when this was written, or a receipt
+// that names only a phone. Nothing of it is kept but a count.
 type Unknown struct{}
 
 func (Text) body()          {}

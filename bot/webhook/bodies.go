@@ -144,17 +144,64 @@ func (d *delivery) detail() map[string]string {
 	put("tag", string(d.Tag.Name))
 	put("template_id", string(d.TemplateID))
 	put("reason", string(d.Reason))
-	for key, raw := range map[string]json.RawMessage{"status": d.Status, "quota": d.Quota} {
-		var change struct {
-			PrevStatus text `json:"prev_status"`
-			NewStatus  text `json:"new_status"`
-			PrevValue  text `json:"prev_value"`
-			NewValue   text `json:"new_value"`
-		}
-		if json.Unmarshal(raw, &change) == nil {
-			put(key+"_from", string(change.PrevStatus+change.PrevValue))
-			put(key+"_to", string(change.NewStatus+change.NewValue))
-		}
+	for key, raw := range map[string]json.RawMessage{
+		"status": d.Status, "quality": d.Quality, "quota": d.Quota, "tags": d.Tags,
+	} {
+		from, to := change(raw)
+		put(key+"_from", from)
+		put(key+"_to", to)
 	}
 	return detail
+}
+
+// change reads what a thing was and is: an object of a prev_… and a new_…, whose
+// names differ from event to event, or only the new value. Values are texts,
+// numbers or lists of them.
+func change(raw json.RawMessage) (from, to string) {
+	var both map[string]json.RawMessage
+	if json.Unmarshal(raw, &both) != nil || both == nil {
+		return "", values(raw)
+	}
+	for name, raw := range both {
+		switch {
+		case strings.HasPrefix(name, "prev_"):
+			from = values(raw)
+		case strings.HasPrefix(name, "new_"):
+			to = values(raw)
+		}
+	}
+	return from, to
+}
+
+// values reads a text or a number, or several of them; anything else is empty.
+func values(raw json.RawMessage) string {
+	var list []text
+	if json.Unmarshal(raw, &list) != nil {
+		list = make([]text, 1)
+		if json.Unmarshal(raw, &list[0]) != nil {
+			return ""
+		}
+	}
+	all := make([]string, len(list))
+	for i, v := range list {
+		all[i] = string(v)
+	}
+	return strings.Join(all, ",")
+}
+
+// tag is the tag of which tag events tell.
+type tag struct {
+	Name    text   `json:"name"`
+	UserIDs []text `json:"user_ids"`
+}
+
+// UnmarshalJSON leaves out what has another shape: change_oa_template_tags, whose
+// body is not documented, may have.
+func (t *tag) UnmarshalJSON(raw []byte) error {
+	type plain tag
+	var p plain
+	if json.Unmarshal(raw, &p) == nil {
+		*t = tag(p)
+	}
+	return nil
 }

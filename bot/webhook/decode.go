@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,27 +14,26 @@ import (
 // delivery is the union of everything Zalo's events carry. Unknown fields are
 // ignored; Zalo adds some without notice.
 type delivery struct {
-	EventName text `json:"event_name"`
-	Timestamp text `json:"timestamp"`
-	AppID     text `json:"app_id"`
-	OAID      text `json:"oa_id"`
-	OAIDCamel text `json:"oaId"` // change_oa_daily_quota alone spells it so
-	UserID    text `json:"user_id"`
-	Source    text `json:"source"`
-	MsgID     text `json:"msg_id"` // user_click_response_button has it at the root
-	Sender    party
-	Recipient party
-	Follower  party
-	Message   message
-	Info      info
-	Tag       struct {
-		Name    text   `json:"name"`
-		UserIDs []text `json:"user_ids"`
-	} `json:"tag"`
+	EventName  text `json:"event_name"`
+	Timestamp  text `json:"timestamp"`
+	AppID      text `json:"app_id"`
+	OAID       text `json:"oa_id"`
+	OAIDCamel  text `json:"oaId"` // change_oa_daily_quota alone spells it so
+	UserID     text `json:"user_id"`
+	Source     text `json:"source"`
+	MsgID      text `json:"msg_id"` // user_click_response_button has it at the root
+	Sender     party
+	Recipient  party
+	Follower   party
+	Message    message
+	Info       info
+	Tag        tag
 	Data       json.RawMessage `json:"data"`
 	TemplateID text            `json:"template_id"`
 	Status     json.RawMessage `json:"status"`
+	Quality    json.RawMessage `json:"quality"`
 	Quota      json.RawMessage `json:"quota"`
+	Tags       json.RawMessage `json:"tags"`
 	Reason     text            `json:"reason"`
 }
 
@@ -105,6 +105,14 @@ func (d *delivery) event(oaID string, acceptedAt time.Time) (ev bot.Event, ours 
 		return ev, false, nil
 	}
 	ev.Body = d.body(ev.SignedAt)
+	if ev.Name == "user_received_message" {
+		switch tracked := trackedUser(string(d.Message.TrackingID)); {
+		case tracked != "":
+			user = tracked
+		case phoneShaped(user): // it names nobody, and a phone is nobody's id
+			ev.Body = bot.Unknown{}
+		}
+	}
 	if _, ok := ev.Body.(bot.Unknown); ok {
 		return ev, true, nil
 	}
@@ -152,6 +160,32 @@ func (d *delivery) parties() (user, oa string) {
 		oa = string(d.OAIDCamel)
 	}
 	return user, oa
+}
+
+// trackedUser finds the person in the tracking id of a template sent by phone:
+// "<user id>-<outbox id in base 36>" is how delivery makes them. It is empty for
+// a tracking id that is not ours.
+func trackedUser(tracking string) string {
+	user, outbox, _ := strings.Cut(tracking, "-")
+	if len(user) < 15 || len(user) > 19 || strings.Trim(user, "0123456789") != "" {
+		return ""
+	}
+	id, err := strconv.ParseInt(outbox, 36, 64)
+	if err != nil || id <= 0 || strconv.FormatInt(id, 36) != outbox {
+		return ""
+	}
+	return user
+}
+
+// phoneShaped reports whether a recipient is no id but a phone, or the SHA-256
+// of one: that is how the channel by phone names people in its receipts.
+func phoneShaped(id string) bool {
+	if len(id) == 64 {
+		return strings.Trim(strings.ToLower(id), "0123456789abcdef") == ""
+	}
+	digits := strings.TrimPrefix(id, "+")
+	return len(digits) >= 8 && len(digits) < 15 && strings.Trim(digits, "0123456789") == "" &&
+		(strings.HasPrefix(digits, "84") || strings.HasPrefix(digits, "0"))
 }
 
 // fromOA reports whether the account is the sender in events of this name.

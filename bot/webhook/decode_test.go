@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -51,8 +52,12 @@ func TestDecodeEveryEvent(t *testing.T) {
 		{"oa_send_text", `"sender":{"id":"3612345678901234567","admin_id":"44"},"recipient":{"id":"2512345678901234567"},"message":{"msg_id":"b1","text":"Chào bạn"}`, user, "oa_send_text:b1", bot.Sent{MsgID: "b1", AdminID: "44", Kind: "text", Text: "Chào bạn"}},
 		{"oa_send_image", fromOA_ + `,"message":{"msg_id":"b1"}`, user, "oa_send_image:b1", bot.Sent{MsgID: "b1", Kind: "image"}},
 		{"user_received_message", fromOA_ + `,"message":{"msg_id":"b1"}`, user, "user_received_message:b1", bot.Delivered{MsgID: "b1", At: signed}},
-		{"user_received_message", `"sender":{"id":"3612345678901234567"},"recipient":{"id":"84912345678"},"message":{"delivery_time":"1795401500000","msg_id":"e1","tracking_id":"notice-42-1"}`,
-			bot.CitizenID{OA: oaID, User: "84912345678"}, "user_received_message:e1", bot.Delivered{MsgID: "e1", TrackingID: "notice-42-1", At: time.UnixMilli(1795401500000).UTC()}},
+		{"user_received_message", `"sender":{"id":"3612345678901234567"},"recipient":{"id":"84912345678"},"message":{"delivery_time":"1795401500000","msg_id":"e1","tracking_id":"2512345678901234567-1z141z3"}`,
+			user, "user_received_message:e1", bot.Delivered{MsgID: "e1", TrackingID: "2512345678901234567-1z141z3", At: time.UnixMilli(1795401500000).UTC()}},
+		{"user_received_message", `"sender":{"id":"3612345678901234567"},"recipient":{"id":"` + phoneHash + `"},"message":{"delivery_time":1795401500000,"msg_id":"e1","tracking_id":"2512345678901234567-9"}`,
+			user, "user_received_message:e1", bot.Delivered{MsgID: "e1", TrackingID: "2512345678901234567-9", At: time.UnixMilli(1795401500000).UTC()}},
+		{"user_received_message", fromOA_ + `,"message":{"msg_id":"e1","tracking_id":"notice-42-1"}`, user, "user_received_message:e1",
+			bot.Delivered{MsgID: "e1", TrackingID: "notice-42-1", At: signed}},
 		{"user_seen_message", fromOA_ + `,"message":{"msg_ids":["b1","c1"]},"oa_id":"3612345678901234567"`, user, "user_seen_message:" + userID + ":b1,c1", bot.Seen{MsgIDs: []string{"b1", "c1"}}},
 		{"user_seen_message", fromOA_ + `,"message":{"msg_id":"b1"}`, user, "user_seen_message:b1", bot.Seen{MsgIDs: []string{"b1"}}},
 		{"user_reacted_message", fromUser + `,"message":{"msg_id":"b1","react_icon":"/-heart"}`, user, "user_reacted_message:b1:/-heart:1795401600000", bot.Reacted{MsgID: "b1", Icon: "/-heart"}},
@@ -64,6 +69,14 @@ func TestDecodeEveryEvent(t *testing.T) {
 			bot.Account{Kind: "change_template_status", Detail: map[string]string{"template_id": "77", "reason": "ok", "status_from": "PENDING_REVIEW", "status_to": "ENABLE"}}},
 		{"change_oa_daily_quota", `"oaId":"3612345678901234567","quota":{"prev_value":"500","new_value":"1000"}`, none, "change_oa_daily_quota:::1795401600000",
 			bot.Account{Kind: "change_oa_daily_quota", Detail: map[string]string{"quota_from": "500", "quota_to": "1000"}}},
+		{"change_template_quality", `"oa_id":"3612345678901234567","template_id":"77","quality":"LOW"`, none, "change_template_quality:77::1795401600000",
+			bot.Account{Kind: "change_template_quality", Detail: map[string]string{"template_id": "77", "quality_to": "LOW"}}},
+		{"change_template_quality", `"oa_id":"3612345678901234567","template_id":77,"quality":{"prev_quality":"HIGH","new_quality":"LOW"}`, none, "change_template_quality:77::1795401600000",
+			bot.Account{Kind: "change_template_quality", Detail: map[string]string{"template_id": "77", "quality_from": "HIGH", "quality_to": "LOW"}}},
+		{"change_template_quota", `"oa_id":"3612345678901234567","template_id":"77","quota":{"prev_quota":500,"new_quota":100}`, none, "change_template_quota:77::1795401600000",
+			bot.Account{Kind: "change_template_quota", Detail: map[string]string{"template_id": "77", "quota_from": "500", "quota_to": "100"}}},
+		{"change_oa_template_tags", `"oa_id":"3612345678901234567","tag":["OTP"],"tags":{"prev_value":["TRANSACTION"],"new_value":["TRANSACTION","PROMOTION"]}`, none, "change_oa_template_tags:::1795401600000",
+			bot.Account{Kind: "change_oa_template_tags", Detail: map[string]string{"tags_from": "TRANSACTION", "tags_to": "TRANSACTION,PROMOTION"}}},
 		{"user_click_response_button", `"oa_id":"3612345678901234567","msg_id":"r1","message":{"submit_time":"1","button_type":"response"}`, none, "user_click_response_button::r1:1795401600000", bot.Account{Kind: "user_click_response_button", Detail: map[string]string{}}},
 		{"anonymous_send_text", `"sender":{"id":"anon-7f3a"},"recipient":{"id":"3612345678901234567"},"message":{"msg_id":"d1","text":"Cho tôi hỏi","conversation_id":"conv-55aa"}`,
 			bot.CitizenID{OA: oaID, User: "anon-7f3a"}, "anonymous_send_text:d1", bot.Anonymous{MsgID: "d1", ConversationID: "conv-55aa", Text: "Cho tôi hỏi"}},
@@ -80,6 +93,27 @@ func TestDecodeEveryEvent(t *testing.T) {
 				t.Errorf("event (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// phoneHash is the SHA-256 of a phone, as receipts of templates sent by hash have it.
+const phoneHash = "25cc2f75a3c8b3e09d6c4b2a1f0e9d8c7b6a5948372615049f8e7d6c5b4a3921"
+
+// A phone is nobody's id: a receipt that names only a phone is counted and gone.
+func TestReceiptsByPhoneNameNobody(t *testing.T) {
+	for _, to := range []string{"84912345678", "+84912345678", "0912345678", phoneHash, strings.ToUpper(phoneHash)} {
+		for _, tracking := range []string{"", "notice-42-1", "84912345678-1", "2512345678901234567-", "2512345678901234567-Z",
+			"2512345678901234567-01", "2512345678901234567--1", "2512345678901234567-1-1", "0-1", "251234567890123456a-1"} {
+			body := event("user_received_message", `"sender":{"id":"3612345678901234567"},"recipient":{"id":"`+to+
+				`"},"message":{"delivery_time":"1795401500000","msg_id":"e1","tracking_id":"`+tracking+`"}`)
+			ev, ours, err := Decode([]byte(body), oaID, now)
+			if err != nil || !ours {
+				t.Fatalf("%s with %q: ours=%v, %v", to, tracking, ours, err)
+			}
+			if ev.Body != (bot.Unknown{}) || ev.ID != "" || ev.Citizen != (bot.CitizenID{}) {
+				t.Errorf("%s with %q became %+v", to, tracking, ev)
+			}
+		}
 	}
 }
 
@@ -111,6 +145,9 @@ func FuzzDecode(f *testing.F) {
 		}
 		if ev.ID == "" || ev.Citizen.OA != oaID || ev.SignedAt.After(now) {
 			t.Errorf("event lacks what is told of it: %+v", ev)
+		}
+		if _, receipt := ev.Body.(bot.Delivered); receipt && phoneShaped(ev.Citizen.User) {
+			t.Errorf("a phone became somebody's id: %q", ev.Citizen.User)
 		}
 		if ev.Citizen.User != "" && !validID(ev.Citizen.User) {
 			t.Errorf("malformed id went through: %q", ev.Citizen.User)
