@@ -65,6 +65,9 @@ const (
 	IntentLookup     Intent = "lookup"
 	IntentMine       Intent = "mine"
 	IntentNotices    Intent = "notices"
+	IntentRead       Intent = "read"     // what waits to be read
+	IntentRate       Intent = "rate"     // the service of a finished dossier
+	IntentUnfollow   Intent = "unfollow" // tell no more about a dossier
 	IntentStop       Intent = "stop"
 	IntentContest    Intent = "contest"
 	IntentPractice   Intent = "practice"

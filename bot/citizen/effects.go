@@ -5,9 +5,10 @@ const feature = "citizen"
 
 // Purposes of consent. Each is asked for when it begins and withdrawn by itself.
 const (
-	PurposeKeep     = "keep_dossier" // keeping dossiers under the person's name
-	PurposeContact  = "contact"      // name and phone, for an officer to call back
-	PurposeCallback = "callback"     // one message when a dossier can be seen again
+	PurposeKeep     = "keep_dossier"   // keeping dossiers under the person's name
+	PurposeContact  = "contact"        // name and phone, for an officer to call back
+	PurposeCallback = "callback"       // one message when a dossier can be seen again
+	PurposeFollow   = "follow_dossier" // messages when a followed dossier changes
 )
 
 // SetLanguage makes the channel speak Lang ("vi", "en") with the citizen.

@@ -80,6 +80,7 @@ var intents = []bot.Intent{
 	bot.IntentWhere, bot.IntentData, bot.IntentErase, bot.IntentWithdraw, bot.IntentEnglish,
 	bot.IntentVietnamese, bot.IntentCancel, bot.IntentThanks, bot.IntentComplain,
 	bot.IntentPetition, bot.IntentProcedure, bot.IntentEmergency, bot.IntentTrust,
+	bot.IntentRead, bot.IntentRate, bot.IntentUnfollow,
 }
 
 // Check reads the lexicon in files and returns everything wrong with it: unknown
