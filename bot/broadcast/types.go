@@ -12,11 +12,7 @@
 // actor's role in the transaction that makes it, and leaves an audit row there.
 package broadcast
 
-import (
-	"time"
-
-	"congdanso/bot"
-)
+import "time"
 
 // Kind tells the two kinds of broadcasts apart.
 type Kind string
@@ -152,13 +148,13 @@ type Filter struct {
 // citizen; the part is a range of their keys, so that the work of a statement is
 // bounded however few of them belong to the audience.
 //
-// selectAudience(b Broadcast, q audienceQuery) (sql string, args []any, err error)
+// (*Store).selectAudience(b Broadcast, q audienceQuery) (sql string, args []any, err error)
 // gives a SELECT with the columns oa_id, citizen, skip (text, NULL where the person
 // is written to), interacted_at (NULL: never), following, phone_ok (a proven number),
 // stopped. It has no ORDER BY and no parameters beyond its args.
 type audienceQuery struct {
 	oa    string
-	after bot.CitizenID // exclusive; zero: from the beginning
-	upto  bot.CitizenID // inclusive; zero: to the end
-	at    time.Time     // the moment under which all comparisons of time stand
+	after string    // a citizen's key, exclusive; empty: from the beginning
+	upto  string    // inclusive; empty: to the end
+	at    time.Time // the moment under which all comparisons of time stand
 }
