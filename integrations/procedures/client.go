@@ -9,7 +9,7 @@
 // "no such dossier". All names of the wire stand in wire.go, all meaning in
 // mapping.go.
 //
-// A Client satisfies dossier.Source.
+// A Client satisfies dossier.Source; Changes reads what polling needs.
 package procedures
 
 import (

@@ -98,7 +98,7 @@ func wantUnavailable(t *testing.T, err error) *dossier.Unavailable {
 func TestFindReadsThePublicPart(t *testing.T) {
 	r := start(t).find(t, example)
 	want := dossier.Record{
-		ID: r.ID, Owner: "NGUYỄN THỊ MẪU", Factors: []string{"0001"}, Officer: "Trần Văn Thử",
+		ID: r.ID, Owner: "NGUYỄN THỊ MẪU", Factors: []string{"0001"}, Phones: []string{"84900000001"}, Officer: "Trần Văn Thử",
 		Public: dossier.Public{
 			Code: example, Status: dossier.StatusSupplement, StatusName: "Chờ bổ sung giấy tờ",
 			ProcedureCode: "1.004873", ProcedureName: "Cấp Giấy xác nhận tình trạng hôn nhân",
@@ -182,6 +182,22 @@ func TestEitherPersonsNumbersAreFactors(t *testing.T) {
 		t.Errorf("got %v, want those of filer and owner %v", got, want)
 	}
 	if got := start(t).find(t, "H42.16-240612-0013").Factors; len(got) != 0 {
+		t.Errorf("got %v, want none", got)
+	}
+}
+
+func TestEitherPersonsPhonesAreKnown(t *testing.T) {
+	c := start(t)
+	r := c.find(t, "H42.16-240612-0003")
+	d, err := c.Detail(t.Context(), r.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"84900000031", "84900000003"}
+	if !cmp.Equal(r.Phones, want) || !cmp.Equal(d.Phones, want) {
+		t.Errorf("got %v and %v, want those of filer and owner %v", r.Phones, d.Phones, want)
+	}
+	if got := c.find(t, "H42.16-240612-0013").Phones; len(got) != 0 {
 		t.Errorf("got %v, want none", got)
 	}
 }

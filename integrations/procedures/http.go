@@ -27,13 +27,45 @@ func unavailable(err error) *dossier.Unavailable { return &dossier.Unavailable{E
 // errToken marks an answer 401: the token is no longer taken.
 var errToken = errors.New("token refused (401)")
 
-// get reads a path, through the breaker, and repeats what failed on the way. All
-// calls are reads, so repeating is harmless. The error is dossier.ErrNotFound
-// (404) or *dossier.Unavailable.
+// statusError is an answer by which the system, or a gateway, refuses.
+type statusError int
+
+// Error names the status.
+func (e statusError) Error() string { return fmt.Sprintf("status %d", int(e)) }
+
+// get reads a path, through the breaker, and repeats what failed on the way. The
+// error is dossier.ErrNotFound (404) or *dossier.Unavailable.
 func (c *Client) get(ctx context.Context, path string, query url.Values) ([]byte, error) {
+	return c.repeat(ctx, func() ([]byte, error) {
+		return c.breaker.Execute(func() ([]byte, error) { return c.authorised(ctx, path, query) })
+	})
+}
+
+// getBeside is get for what is no look-up: while look-ups rest, so does it, but
+// how it fares says nothing about them. Where the system does not have it, or not
+// for us, the error is dossier.ErrNoChanges.
+func (c *Client) getBeside(ctx context.Context, path string, query url.Values) ([]byte, error) {
+	return c.repeat(ctx, func() ([]byte, error) {
+		if c.breaker.State() != gobreaker.StateClosed {
+			return nil, gobreaker.ErrOpenState
+		}
+		body, err := c.authorised(ctx, path, query)
+		var refused statusError
+		switch errors.As(err, &refused); {
+		case errors.Is(err, dossier.ErrNotFound), refused == http.StatusNotFound, refused == http.StatusForbidden,
+			refused == http.StatusBadRequest, refused == http.StatusNotImplemented:
+			return nil, dossier.ErrNoChanges
+		}
+		return body, err
+	})
+}
+
+// repeat asks, and asks again what failed on the way: all calls are reads, so
+// that is harmless.
+func (c *Client) repeat(ctx context.Context, ask func() ([]byte, error)) ([]byte, error) {
 	for try := 0; ; try++ {
-		body, err := c.breaker.Execute(func() ([]byte, error) { return c.authorised(ctx, path, query) })
-		if err == nil || errors.Is(err, dossier.ErrNotFound) {
+		body, err := ask()
+		if err == nil || errors.Is(err, dossier.ErrNotFound) || errors.Is(err, dossier.ErrNoChanges) {
 			return body, err
 		}
 		if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
@@ -108,9 +140,9 @@ func (c *Client) request(ctx context.Context, path string, query url.Values, bea
 	case resp.StatusCode == http.StatusNotFound && isJSON(resp, body):
 		return nil, dossier.ErrNotFound
 	case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable:
-		return nil, &dossier.Unavailable{Err: fmt.Errorf("status %d", resp.StatusCode), RetryAfter: retryAfter(resp, c.o.Now())}
+		return nil, &dossier.Unavailable{Err: statusError(resp.StatusCode), RetryAfter: retryAfter(resp, c.o.Now())}
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return nil, unavailable(fmt.Errorf("status %d", resp.StatusCode))
+		return nil, unavailable(statusError(resp.StatusCode))
 	case !isJSON(resp, body):
 		return nil, unavailable(fmt.Errorf("status %d, and no JSON", resp.StatusCode))
 	}

@@ -104,6 +104,7 @@ func (m mapping) record(w wireDossier) dossier.Record {
 			UpdatedAt:     w.UpdatedDate.time(),
 		},
 		Factors: factors(a.PhoneNumber, a.IdentityNumber, a.OwnerPhoneNumber, a.OwnerIdentityNumber),
+		Phones:  phones(a.PhoneNumber, a.OwnerPhoneNumber),
 	}
 	if national := nationalRE.FindString(r.ProcedureCode); national != "" {
 		r.ProcedureCode = national
@@ -122,10 +123,17 @@ func (m mapping) record(w wireDossier) dossier.Record {
 			r.Officer = s.Officer
 		}
 	}
+	if r.UpdatedAt.IsZero() { // when it was worked on belongs in every notice
+		for _, s := range r.Steps {
+			if s.At.After(r.UpdatedAt) {
+				r.UpdatedAt = s.At
+			}
+		}
+	}
 	r.Supplements = supplements(w.Supplements)
 	for _, s := range r.Supplements {
 		if s.NewDue.After(r.DueAt) {
-			r.OldDueAt = r.DueAt
+			r.OldDueAt = cmp.Or(r.DueAt, s.OldDue)
 			r.DueAt = s.NewDue
 		} else if s.NewDue.Equal(r.DueAt) && r.OldDueAt.IsZero() && s.OldDue.Before(s.NewDue) {
 			r.OldDueAt = s.OldDue
@@ -208,12 +216,7 @@ func (m mapping) fees(in []wireFee, id string) []dossier.Fee {
 func factors(numbers ...flexString) []string {
 	var out []string
 	for _, n := range numbers {
-		digits := strings.Map(func(r rune) rune {
-			if r >= '0' && r <= '9' {
-				return r
-			}
-			return -1
-		}, string(n))
+		digits := digitsOf(string(n))
 		if len(digits) < 9 || strings.Count(digits, digits[:1]) == len(digits) {
 			continue
 		}
@@ -222,6 +225,37 @@ func factors(numbers ...flexString) []string {
 		}
 	}
 	return out
+}
+
+// phoneRE is a number of today in international form: mobile, or a landline.
+var phoneRE = regexp.MustCompile(`^84([35789]\d{8}|2\d{8,9})$`)
+
+// phones brings each number into the form 84…; a field may hold several, set
+// apart. What is no number of today, or a filler, is left out.
+func phones(fields ...flexString) []string {
+	var out []string
+	for _, f := range fields {
+		for _, n := range strings.FieldsFunc(string(f), func(r rune) bool { return strings.ContainsRune("/,;|\n", r) }) {
+			digits := strings.TrimPrefix(digitsOf(n), "00")
+			if len(digits) > 9 { // nine are a mobile number whose 0 a table has eaten
+				digits = strings.TrimPrefix(digits, "84")
+			}
+			p := "84" + strings.TrimPrefix(digits, "0")
+			if phoneRE.MatchString(p) && strings.Count(p[2:], p[2:3]) < len(p[2:]) && !slices.Contains(out, p) {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+func digitsOf(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, s)
 }
 
 // codeOf brings a code of the system into the form codes are compared in.

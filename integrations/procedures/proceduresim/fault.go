@@ -21,6 +21,9 @@ const (
 	ServerError  Kind = "server_error" // 500 with Spring's JSON
 	TooMany      Kind = "too_many"     // 429 with RetryAfter
 	Forbidden    Kind = "forbidden"    // 403
+	BadRequest   Kind = "bad_request"  // 400
+	Absent       Kind = "absent"       // 404
+	Unmade       Kind = "unmade"       // 501
 	Unauthorised Kind = "unauthorised" // 401, whatever the token
 	TokenEnded   Kind = "token_ended"  // all tokens end at this moment, before their time
 	Empty        Kind = "empty"        // 200 without content: a replica that lags
@@ -37,7 +40,7 @@ const (
 	NamesAsObjects   Kind = "names_as_objects" // one object where a list is usual
 	TrailingSpaces   Kind = "trailing_spaces"  // behind the code
 	Decomposed       Kind = "decomposed"       // names in decomposed Unicode
-	StatusAtOdds     Kind = "status_at_odds"   // the national status says otherwise
+	StatusAtOdds     Kind = "status_at_odds"   // the national status says otherwise; 5, 6 and 8 are pushed as 9
 	NationCodeOnly   Kind = "nation_code_only" // not found under its own code
 )
 
@@ -180,6 +183,12 @@ func (s *Sim) misbehave(w http.ResponseWriter, r *http.Request, path, code strin
 		springError(w, r, http.StatusTooManyRequests, "rate limit")
 	case Forbidden:
 		springError(w, r, http.StatusForbidden, "Access is denied")
+	case BadRequest:
+		springError(w, r, http.StatusBadRequest, "Required request parameter is not present")
+	case Absent:
+		springError(w, r, http.StatusNotFound, "No message available")
+	case Unmade:
+		springError(w, r, http.StatusNotImplemented, "Not Implemented")
 	case Unauthorised:
 		springError(w, r, http.StatusUnauthorized, "Full authentication is required to access this resource")
 	case TokenEnded:

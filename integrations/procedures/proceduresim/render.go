@@ -20,26 +20,8 @@ func (s *Sim) wire(d *dossier, full bool, q map[Kind]bool) object {
 	if q[Decomposed] || d.quirk == Decomposed {
 		text = func(v string) any { return names228(norm.NFD.String(v)) }
 	}
-	var appliedAt, receivedAt, dueAt, firstDue, doneAt, returnedAt time.Time
-	for _, e := range past {
-		switch {
-		case e.applied:
-			appliedAt = e.at
-		case e.status == 9 && doneAt.IsZero():
-			doneAt = e.at
-		case e.status == 10:
-			returnedAt = e.at
-			if doneAt.IsZero() {
-				doneAt = e.at
-			}
-		}
-		if !e.due.IsZero() {
-			if firstDue.IsZero() {
-				firstDue, receivedAt = e.due, e.at
-			}
-			dueAt = e.due
-		}
-	}
+	appliedAt, receivedAt, doneAt, returnedAt := milestones(past)
+	firstDue, dueAt := dues(past)
 	if q[NullDue] || d.quirk == NullDue {
 		dueAt, firstDue = time.Time{}, time.Time{}
 	}
@@ -50,7 +32,7 @@ func (s *Sim) wire(d *dossier, full bool, q map[Kind]bool) object {
 	// Numbers of this "installation", unlike the national ones but for 0 and 2.
 	status := object{"id": statusIDs[last.status], "name": text(last.name)}
 	if q[UnknownStatus] || d.quirk == UnknownStatus {
-		status = object{"id": 77, "name": text("Chờ ý kiến liên thông cấp ba")}
+		status = object{"id": unknownID, "name": text(unknownName)}
 	}
 	data := object{"fullname": d.owner.name, "ownerFullname": d.owner.name, "noidungyeucaugiaiquyet": d.procedure.name}
 	who := d.owner
@@ -100,6 +82,47 @@ func (s *Sim) wire(d *dossier, full bool, q map[Kind]bool) object {
 		s.wireHistory(out, d, past, text)
 	}
 	return out
+}
+
+// The status nobody has mapped.
+const (
+	unknownID   = 77
+	unknownName = "Chờ ý kiến liên thông cấp ba"
+)
+
+// milestones are when a dossier was filed, received, done and handed over; zero
+// for what has not come.
+func milestones(past []event) (applied, received, done, returned time.Time) {
+	for _, e := range past {
+		switch {
+		case e.applied:
+			applied = e.at
+		case e.status == 9 && done.IsZero():
+			done = e.at
+		case e.status == 10:
+			returned = e.at
+			if done.IsZero() {
+				done = e.at
+			}
+		}
+		if !e.due.IsZero() && received.IsZero() {
+			received = e.at
+		}
+	}
+	return applied, received, done, returned
+}
+
+// dues are the due date of the receipt and the one in force.
+func dues(past []event) (first, now time.Time) {
+	for _, e := range past {
+		if !e.due.IsZero() {
+			now = e.due
+			if first.IsZero() {
+				first = e.due
+			}
+		}
+	}
+	return first, now
 }
 
 // wireHistory adds the steps and the requests for papers.

@@ -19,7 +19,7 @@ type Sample struct {
 }
 
 // Dossiers lists the fixed samples first, then those of the last ten weeks, newest
-// first.
+// first; not those of Fill.
 func (s *Sim) Dossiers() []Sample {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,46 +40,6 @@ func (s *Sim) Dossiers() []Sample {
 		out = append(out, sample)
 	}
 	return out
-}
-
-// Change is what happens to a dossier in a test or on the developers' page.
-type Change struct {
-	Status     int       // national number; 0 keeps the status
-	StatusName string    // default: the usual words for Status
-	Officer    string    // default: a sample officer
-	Words      string    // the officer's words
-	Papers     []string  // papers wanted, with status 5
-	Due        time.Time // new due date, if not zero
-}
-
-// Set lets something happen to a dossier now. From then on it has no plans of its
-// own.
-func (s *Sim) Set(code string, c Change) error {
-	found := s.byCode(code)
-	if len(found) == 0 {
-		return fmt.Errorf("no dossier %s", code)
-	}
-	d := found[0]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.o.Now()
-	past := d.past(now, s.set[d.code])
-	last := past[len(past)-1]
-	e := event{at: now, status: c.Status, name: c.StatusName, step: "Cập nhật", officer: c.Officer, words: c.Words, papers: c.Papers, due: c.Due}
-	if e.status == 0 {
-		e.status = last.status
-		if e.name == "" {
-			e.name = last.name
-		}
-	}
-	if e.name == "" {
-		e.name = names[e.status]
-	}
-	if e.officer == "" {
-		e.officer = officers[0]
-	}
-	s.set[d.code] = append(s.set[d.code], e)
-	return nil
 }
 
 // fixedDossiers are those whose codes stand in documents and tests.

@@ -6,8 +6,11 @@
 // the same dossiers, each with a life of its own (received, processed, papers
 // wanted, late, returned …), and the clock decides how far that life has come: a
 // code that was there yesterday is there tomorrow, after any restart, and moves
-// on by itself. Set and Fault change the world for a test. All people and numbers
-// are invented.
+// on by itself. Set and Fault change the world for a test, Fill makes it large. All
+// people and numbers are invented.
+//
+// Changes are pushed to us once PushTo said where to: by Run as they happen, or
+// when Deliver is called.
 package proceduresim
 
 import (
@@ -24,8 +27,12 @@ import (
 	"time"
 )
 
-// TokenPath is where the stand-in gives out tokens.
-const TokenPath = "/auth/realms/digo/protocol/openid-connect/token"
+// Paths of the stand-in.
+const (
+	TokenPath   = "/auth/realms/digo/protocol/openid-connect/token"
+	LookPath    = "/pa/dossier-search/dvc" // looks a code up
+	ChangesPath = "/pa/dossier/search"     // lists what changed
+)
 
 // Options are the stand-in's settings. The zero value works.
 type Options struct {
@@ -46,6 +53,8 @@ type Sim struct {
 	days   map[string][]*dossier // by yyyymmdd
 	fixed  []*dossier
 	set    map[string][]event // by code: what tests added to a life
+	filled filling            // what Fill added
+	push   pushes
 	tokens map[string]time.Time
 	faults []*fault
 	counts map[string]int // requests by path, ids left out
@@ -71,13 +80,14 @@ func New(o Options) *Sim {
 	s := &Sim{
 		o: o, mux: http.NewServeMux(), days: map[string][]*dossier{}, set: map[string][]event{},
 		tokens: map[string]time.Time{}, counts: map[string]int{},
+		push: pushes{wake: make(chan struct{}, 1)},
 	}
 	s.fixed = s.fixedDossiers()
 	s.mux.HandleFunc("POST "+TokenPath, s.token)
-	s.mux.HandleFunc("GET /pa/dossier-search/dvc", s.authorised(s.search))
+	s.mux.HandleFunc("GET "+LookPath, s.authorised(s.search))
 	s.mux.HandleFunc("GET /pa/dossier/{id}/--online", s.authorised(s.detail))
 	s.mux.HandleFunc("GET /pa/dossier-fee/--by-dossiers", s.authorised(s.fees))
-	s.mux.HandleFunc("GET /pa/dossier/search", s.authorised(s.changes))
+	s.mux.HandleFunc("GET "+ChangesPath, s.authorised(s.changes))
 	s.mux.HandleFunc("GET /bd/procedure/--can-apply", s.authorised(s.procedures))
 	s.mux.HandleFunc("GET /bd/procedure/{id}", s.authorised(s.procedure))
 	return s
@@ -112,6 +122,12 @@ func (s *Sim) RequestsTo(path string) int {
 	defer s.mu.Unlock()
 	return s.counts[path]
 }
+
+// Looks counts look-ups by code.
+func (s *Sim) Looks() int { return s.RequestsTo(LookPath) }
+
+// Lists counts requests for the list of changes.
+func (s *Sim) Lists() int { return s.RequestsTo(ChangesPath) }
 
 // RevokeTokens makes every token given out so far invalid, as a restart of the
 // sign-in server does.
@@ -193,13 +209,13 @@ func (s *Sim) changes(w http.ResponseWriter, r *http.Request) {
 		springError(w, r, http.StatusBadRequest, "updated-from")
 		return
 	}
-	page, size := number(q, "page", 0), number(q, "size", 20)
-	all := s.changedSince(from)
+	page, size := number(q, "page", 0), max(number(q, "size", 20), 1)
+	listed, more := s.changedSince(from, page*size, size)
 	content := []any{}
-	for i := page * size; i < len(all) && i < (page+1)*size; i++ {
-		content = append(content, s.wire(all[i], false, s.quirks(all[i].code)))
+	for _, d := range listed {
+		content = append(content, s.wire(d, false, s.quirks(d.code)))
 	}
-	answer(w, http.StatusOK, object{"content": content, "number": page, "size": size, "last": (page+1)*size >= len(all)})
+	answer(w, http.StatusOK, object{"content": content, "number": page, "size": size, "last": !more})
 }
 
 func (s *Sim) procedures(w http.ResponseWriter, r *http.Request) {

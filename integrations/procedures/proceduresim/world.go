@@ -203,9 +203,12 @@ func (s *Sim) byCode(code string) []*dossier {
 	defer s.mu.Unlock()
 	now := s.o.Now()
 	var out []*dossier
-	for _, d := range append(slices.Clone(s.fixed), s.day(dayOf(code, now))...) {
-		hidden := d.quirk == NationCodeOnly || s.quirksOf(d.code)[NationCodeOnly]
-		own := strings.EqualFold(d.code, code) && !hidden
+	known := append(slices.Clone(s.fixed), s.day(dayOf(code, now))...)
+	if i, ok := s.filled.byCode(code); ok {
+		known = append(known, s.filled.dossier(i))
+	}
+	for _, d := range known {
+		own := strings.EqualFold(d.code, code) && d.quirk != NationCodeOnly && !s.quirksOf(d.code)[NationCodeOnly]
 		national := d.nationCode != "" && strings.EqualFold(d.nationCode, code)
 		if (own || national) && s.begun(d, now) {
 			out = append(out, d)
@@ -215,7 +218,7 @@ func (s *Sim) byCode(code string) []*dossier {
 }
 
 // begun reports whether the dossier exists by now. The caller holds s.mu.
-func (s *Sim) begun(d *dossier, now time.Time) bool { return len(d.past(now, s.set[d.code])) > 0 }
+func (s *Sim) begun(d *dossier, now time.Time) bool { return !d.updated(now, s.set[d.code]).IsZero() }
 
 // dayOf reads the day in a code; the zero time where there is none to be found.
 func dayOf(code string, now time.Time) time.Time {
@@ -242,6 +245,9 @@ func (s *Sim) byID(id string) *dossier {
 		if d.id == id && s.begun(d, now) {
 			return d
 		}
+	}
+	if i, ok := s.filled.byID(id); ok {
+		return s.filled.dossier(i)
 	}
 	var unix uint32
 	if _, err := fmt.Sscanf(id, "%08x", &unix); err != nil || len(id) != 24 {
@@ -270,30 +276,12 @@ func (s *Sim) listed() []*dossier {
 	return slices.DeleteFunc(all, func(d *dossier) bool { return !s.begun(d, now) })
 }
 
-func (s *Sim) changedSince(from time.Time) []*dossier {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.o.Now()
-	updated := func(d *dossier) time.Time {
-		past := d.past(now, s.set[d.code])
-		return past[len(past)-1].at
-	}
-	var out []*dossier
-	for _, d := range s.listed() {
-		if !updated(d).Before(from) {
-			out = append(out, d)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b *dossier) int { return updated(b).Compare(updated(a)) })
-	return out
-}
-
 // past returns what has happened by now, in order. Once somebody has Set the
 // dossier, what was planned after that no longer happens.
 func (d *dossier) past(now time.Time, set []event) []event {
 	var out []event
 	for _, e := range d.life {
-		if !e.at.After(now) && (len(set) == 0 || !e.at.After(set[0].at)) {
+		if e.happened(now, set) {
 			out = append(out, e)
 		}
 	}
@@ -303,4 +291,25 @@ func (d *dossier) past(now time.Time, set []event) []event {
 		}
 	}
 	return out
+}
+
+// updated returns the moment of the last of past; the zero time where there is
+// none.
+func (d *dossier) updated(now time.Time, set []event) time.Time {
+	for i := len(set) - 1; i >= 0; i-- {
+		if !set[i].at.After(now) {
+			return set[i].at
+		}
+	}
+	for i := len(d.life) - 1; i >= 0; i-- {
+		if d.life[i].happened(now, set) {
+			return d.life[i].at
+		}
+	}
+	return time.Time{}
+}
+
+// happened reports whether a planned event came about.
+func (e *event) happened(now time.Time, set []event) bool {
+	return !e.at.After(now) && (len(set) == 0 || !e.at.After(set[0].at))
 }
