@@ -164,6 +164,35 @@ func TestANewDueDateKeepsTheOldOne(t *testing.T) {
 	}
 }
 
+func TestADossierOnItsWayCarriesWhatANoticeTells(t *testing.T) {
+	const code = "H42.16-240612-0003"
+	c := start(t)
+	for _, ch := range []proceduresim.Change{
+		{Status: 4, Step: "Thẩm định hồ sơ", Officer: "Lê Thị Ví Dụ", Words: "Đã nộp lệ phí", Paid: true},
+		{Status: 4, Step: "Trình ký", Officer: "Phạm Thị Minh Hoạ", Words: "Xin lỗi và hẹn lại", Due: local("2024-06-24 17:00:00")},
+		{Status: 9, Step: "Trả kết quả", Officer: "Đỗ Văn Nháp"},
+	} {
+		c.clock.add(time.Hour)
+		if err := c.sim.Set(code, ch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := c.Detail(t.Context(), c.find(t, code).ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.AgencyName != "UBND phường Mẫu" || d.Officer != "Đỗ Văn Nháp" || !d.ReceivedAt.Equal(local("2024-06-12 08:30:00")) ||
+		!d.UpdatedAt.Equal(c.clock.now()) || !d.FinishedAt.Equal(c.clock.now()) || !d.DueAt.Equal(local("2024-06-24 17:00:00")) || !d.OldDueAt.Equal(local("2024-06-17 17:00:00")) {
+		t.Errorf("got %+v, officer %q", d.Public, d.Officer)
+	}
+	if n := len(d.Steps); d.Steps[n-3].Officer != "Lê Thị Ví Dụ" || d.Steps[n-2].Name != "Trình ký" || d.Steps[n-2].Comment != "Xin lỗi và hẹn lại" {
+		t.Errorf("steps %+v", d.Steps)
+	}
+	if fees, err := c.Fees(t.Context(), d.ID); err != nil || len(fees) != 1 || !fees[0].Paid {
+		t.Errorf("fees %+v, %v; want one, paid", fees, err)
+	}
+}
+
 func TestFeesComeWithTheirNote(t *testing.T) {
 	c := start(t)
 	fees, err := c.Fees(t.Context(), c.find(t, "H42.16-240612-0003").ID)

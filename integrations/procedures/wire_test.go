@@ -124,6 +124,72 @@ func TestFactors(t *testing.T) {
 	}
 }
 
+func TestPhonesInEverySpelling(t *testing.T) {
+	for in, want := range map[string]string{
+		"+84900000001": "84900000001", "84900000001": "84900000001", "0900000001": "84900000001", "900000001": "84900000001",
+		"+84 900 000 001": "84900000001", "0900.000.001": "84900000001", "0900-000-001": "84900000001",
+		"(+84) 0900 000 001": "84900000001", "0084900000001": "84900000001", "0849000001": "84849000001", "849000001": "84849000001",
+		"0229 3871 000": "842293871000", "024 3871 0001": "842438710001",
+		"0900000001 / 0900000002": "84900000001 84900000002", "0900000001; +84900000001": "84900000001",
+		"": "", "không có": "", "0000000000": "", "0999999999": "", "0123456789": "", "090000000": "", "09000000012": "", "037190000001": "", "+8613800000001": "",
+	} {
+		if got := strings.Join(phones(flexString(in)), " "); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	if got := strings.Join(phones("+84900000001", "0900 000 001", "0900000002"), " "); got != "84900000001 84900000002" {
+		t.Errorf("filer and owner: %q", got)
+	}
+}
+
+func TestTheDueDateInForceAndTheOneBefore(t *testing.T) {
+	day := func(d int) time.Time { return time.Date(2024, 6, d, 10, 0, 0, 0, time.UTC) } // 17:00 local
+	const (
+		first  = `{"NgayBoSung":"20240614100000","NgayHenTraTruoc":"20240617170000","NgayHenTraMoi":"20240620170000"}`
+		second = `{"NgayBoSung":"20240618100000","NgayHenTraTruoc":"20240620170000","NgayHenTraMoi":"20240624170000"}`
+		open   = `{"NgayBoSung":"20240618100000","NgayHenTraTruoc":"20240617170000","NgayHenTraMoi":""}`
+	)
+	for name, c := range map[string]struct {
+		body     string
+		now, old time.Time
+	}{
+		"as promised":                    {`"appointmentDate":"20240617170000","dueDate":"20240617170000"`, day(17), time.Time{}},
+		"apology letter":                 {`"appointmentDate":"20240617170000","dueDate":"20240624170000"`, day(24), day(17)},
+		"only a due date":                {`"dueDate":"20240617170000"`, day(17), time.Time{}},
+		"moved in place, a request says": {`"appointmentDate":"20240620170000","dueDate":"20240620170000","DanhSachHoSoBoSung":[` + first + `]`, day(20), day(17)},
+		"only a request says":            {`"appointmentDate":"20240617170000","DanhSachHoSoBoSung":[` + first + `]`, day(20), day(17)},
+		"two requests, newest first":     {`"appointmentDate":"20240617170000","DanhSachHoSoBoSung":[` + second + `,` + first + `]`, day(24), day(20)},
+		"a request still open":           {`"appointmentDate":"20240617170000","DanhSachHoSoBoSung":[` + open + `]`, day(17), time.Time{}},
+		"a request, no date of its own":  {`"appointmentDate":null,"DanhSachHoSoBoSung":[` + first + `]`, day(20), day(17)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w wireDossier
+			if err := json.Unmarshal([]byte(`{"id":"1","code":"c",`+c.body+`}`), &w); err != nil {
+				t.Fatal(err)
+			}
+			if r := newMapping(nil, nil).record(w); !r.DueAt.Equal(c.now) || !r.OldDueAt.Equal(c.old) {
+				t.Errorf("due %s, before %s; want %s, %s", r.DueAt, r.OldDueAt, c.now, c.old)
+			}
+		})
+	}
+}
+
+func TestTheTimeOfProcessingIsThatOfTheNewestStepWhereNoneIsTold(t *testing.T) {
+	steps := `"task":[{"updatedDate":"20240612083000"},{"updatedDate":"20240614162000","isCurrent":1},{"createdDate":"20240613083000"}]`
+	for told, want := range map[string]time.Time{
+		`"updatedDate":null`:             time.Date(2024, 6, 14, 9, 20, 0, 0, time.UTC),
+		`"updatedDate":"20240615080000"`: time.Date(2024, 6, 15, 1, 0, 0, 0, time.UTC),
+	} {
+		var w wireDossier
+		if err := json.Unmarshal([]byte(`{"id":"1","code":"c",`+told+`,`+steps+`}`), &w); err != nil {
+			t.Fatal(err)
+		}
+		if r := newMapping(nil, nil).record(w); !r.UpdatedAt.Equal(want) {
+			t.Errorf("%s: %s, want %s", told, r.UpdatedAt, want)
+		}
+	}
+}
+
 // FuzzDossier: whatever stands in an answer, reading it neither panics nor tells
 // a code other than the one asked for.
 func FuzzDossier(f *testing.F) {
@@ -150,6 +216,11 @@ func FuzzDossier(f *testing.F) {
 			for _, factor := range r.Factors {
 				if len(factor) != 4 {
 					t.Fatalf("factor %q", factor)
+				}
+			}
+			for _, phone := range r.Phones {
+				if !phoneRE.MatchString(phone) {
+					t.Fatalf("phone %q", phone)
 				}
 			}
 		}
