@@ -64,6 +64,8 @@ type Definition struct {
 	Schedule Schedule `json:"schedule"`
 	// ExpiresAfter is how long after the start of a run its copies may still go.
 	ExpiresAfter time.Duration `json:"expires_after"`
+	// Target narrows an article, in the only ways there are.
+	Target Target `json:"target,omitzero"`
 }
 
 // Broadcast is a definition with its life.
@@ -105,6 +107,7 @@ type Body struct {
 // Text is one language of a body.
 type Text struct {
 	Issuer string   `json:"issuer"` // the first line: the agency as people know it
+	Title  string   `json:"title"`  // in a few words; an article's, and a template's
 	Lines  []string `json:"lines"`
 }
 
@@ -132,6 +135,8 @@ type Audience struct {
 	// may have been (push states sent, unknown, queued). A correction's consent is
 	// the first message's: it is not asked again. Stops hold.
 	SentBy []int64 `json:"sent_by,omitempty"`
+	// People narrows it to these, by their ids on the channel: test recipients.
+	People []string `json:"people,omitempty"`
 }
 
 // Filter holds conditions that all apply; an empty one matches everybody where it
@@ -142,6 +147,15 @@ type Filter struct {
 	Language       string   `json:"language,omitempty"`
 	Tags           []string `json:"tags,omitempty"`
 	InteractedDays int      `json:"interacted_days,omitempty"`
+	Following      bool     `json:"following,omitempty"` // only who follows the account
+}
+
+// Target says whom an article is for, by Zalo's own numbers. What is empty leaves
+// that side open.
+type Target struct {
+	Ages   []int `json:"ages,omitempty"`   // 0 (to 12) … 7 (65 and over)
+	Gender int   `json:"gender,omitempty"` // 1 men, 2 women; 0 both
+	Cities []int `json:"cities,omitempty"`
 }
 
 // audienceQuery is a part of an audience under one rule. Members are rows of
@@ -151,7 +165,7 @@ type Filter struct {
 // (*Store).selectAudience(b Broadcast, q audienceQuery) (sql string, args []any, err error)
 // gives a SELECT with the columns oa_id, citizen, skip (text, NULL where the person
 // is written to), interacted_at (NULL: never), following, phone_ok (a proven number),
-// stopped. It has no ORDER BY and no parameters beyond its args.
+// stopped, language. It has no ORDER BY and no parameters beyond its args.
 type audienceQuery struct {
 	oa    string
 	after string    // a citizen's key, exclusive; empty: from the beginning
