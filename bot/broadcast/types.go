@@ -73,12 +73,14 @@ type Broadcast struct {
 	ID int64
 	OA string
 	Definition
-	Author    string // staff account
-	State     State
-	Version   int64  // grows with every change; acts name the one they saw
-	Note      string // why it was sent back, paused or missed
-	CreatedAt time.Time
-	ChangedAt time.Time
+	Authors       []string // staff accounts that wrote at it, the first one first; none of them may approve
+	State         State
+	Version       int64     // grows with every act of people; acts name the one they saw
+	Note          string    // why it was sent back, paused or missed, in words for staff
+	ApprovedAt    time.Time // zero: not approved
+	ApprovedUntil time.Time // of a recurring one; zero: no end
+	CreatedAt     time.Time
+	ChangedAt     time.Time
 }
 
 // Schedule says when a broadcast goes. With neither At nor Cron it goes as soon as
@@ -158,12 +160,23 @@ type Target struct {
 	Cities []int `json:"cities,omitempty"`
 }
 
+// What one half of this package (audience, list, body, link, article, followers)
+// gives the other (life, approval, schedule, runs, plan, report), all of *Store:
+//
+//	selectAudience(d Definition, q audienceQuery) (sql string, args []any, err error)
+//	checkContent(ctx, b Broadcast, now time.Time) error  // *Refused: what Submit refuses in body and audience
+//	render(ctx, run int64, d Definition, people []push.Person) ([]push.Content, error)
+//	listDigest(ctx, tx pgx.Tx, list int64) ([]byte, error)  // part of what an approval is bound to
+//	clicks(ctx, run int64) (int64, error)
+//
+// Runs of articles are launched to the state running without copies; article.go
+// carries them out and ends them with finish.
+
 // audienceQuery is a part of an audience under one rule. Members are rows of
 // citizen; the part is a range of their keys, so that the work of a statement is
 // bounded however few of them belong to the audience.
 //
-// (*Store).selectAudience(b Broadcast, q audienceQuery) (sql string, args []any, err error)
-// gives a SELECT with the columns oa_id, citizen, skip (text, NULL where the person
+// selectAudience gives a SELECT with the columns oa_id, citizen, skip (text, NULL where the person
 // is written to), interacted_at (NULL: never), following, phone_ok (a proven number),
 // stopped, language. It has no ORDER BY and no parameters beyond its args.
 type audienceQuery struct {
