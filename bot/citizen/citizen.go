@@ -117,12 +117,22 @@ func (s *Store) Apply(ctx context.Context, tx pgx.Tx, effects []bot.Applied) err
 		case SetLanguage:
 			batch.Queue(`UPDATE citizen SET language = $3 WHERE oa_id = $1 AND citizen = $2`, oa, user, e.Lang)
 		case SetFollowing:
-			batch.Queue(`UPDATE citizen SET following = $3 WHERE oa_id = $1 AND citizen = $2`, oa, user, e.Following)
+			batch.Queue(`
+UPDATE citizen SET following = $3, unfollowed_at = CASE WHEN $3 THEN NULL ELSE $4::timestamptz END
+WHERE oa_id = $1 AND citizen = $2`, oa, user, e.Following, a.At)
 		case SetContact:
-			batch.Queue(`UPDATE citizen SET name = $3, phone = $4, phone_hash = $5 WHERE oa_id = $1 AND citizen = $2`,
+			batch.Queue(`
+UPDATE citizen SET name = $3, phone = $4, phone_hash = $5,
+       phone_proven_at = CASE WHEN phone_hash = $5 THEN phone_proven_at END
+WHERE oa_id = $1 AND citizen = $2`,
 				oa, user, s.seal("name", e.Name), s.seal("phone", e.Phone), s.phoneHash(e.Phone))
 		case ClearContact:
-			batch.Queue(`UPDATE citizen SET name = NULL, phone = NULL, phone_hash = NULL WHERE oa_id = $1 AND citizen = $2`, oa, user)
+			batch.Queue(`
+UPDATE citizen SET name = NULL, phone = NULL, phone_hash = NULL, phone_proven_at = NULL
+WHERE oa_id = $1 AND citizen = $2`, oa, user)
+		case ProvePhone:
+			batch.Queue(`
+UPDATE citizen SET phone_proven_at = $3 WHERE oa_id = $1 AND citizen = $2 AND phone IS NOT NULL`, oa, user, a.At)
 		case GiveConsent:
 			batch.Queue(`
 INSERT INTO consent (oa_id, citizen, purpose, text_version, channel, given_at) VALUES ($1, $2, $3, $4, $5, $6)
@@ -131,6 +141,11 @@ ON CONFLICT DO NOTHING`, oa, user, e.Purpose, e.TextVersion, e.Channel, a.At)
 			batch.Queue(`
 UPDATE consent SET withdrawn_at = $4 WHERE oa_id = $1 AND citizen = $2 AND purpose = $3 AND withdrawn_at IS NULL`,
 				oa, user, e.Purpose, a.At)
+		case WithdrawNotices:
+			batch.Queue(`
+UPDATE consent SET withdrawn_at = $3 WHERE oa_id = $1 AND citizen = $2 AND withdrawn_at IS NULL
+AND (purpose = ANY ($4) OR starts_with(purpose, $5))`,
+				oa, user, a.At, []string{PurposeCallback, PurposeFollow}, topicPrefix)
 		case WithdrawAll:
 			batch.Queue(`UPDATE consent SET withdrawn_at = $3 WHERE oa_id = $1 AND citizen = $2 AND withdrawn_at IS NULL`,
 				oa, user, a.At)

@@ -1,5 +1,7 @@
 package citizen
 
+import "strings"
+
 // feature is the name under which effects of this package are applied.
 const feature = "citizen"
 
@@ -11,6 +13,15 @@ const (
 	PurposeFollow   = "follow_dossier" // messages when a followed dossier changes
 )
 
+// topicPrefix begins the purposes of consent to topics.
+const topicPrefix = "topic."
+
+// PurposeTopic is the purpose of consent to notices about a topic.
+func PurposeTopic(topic string) string { return topicPrefix + topic }
+
+// TopicOf is the topic that purpose is about; ok is false when it is about none.
+func TopicOf(purpose string) (topic string, ok bool) { return strings.CutPrefix(purpose, topicPrefix) }
+
 // SetLanguage makes the channel speak Lang ("vi", "en") with the citizen.
 type SetLanguage struct{ Lang string }
 
@@ -20,6 +31,10 @@ type (
 	ClearContact struct{}
 )
 
+// ProvePhone notes that the number the person stated stands on a dossier they
+// opened with the second factor. Another number has to be proven anew.
+type ProvePhone struct{}
+
 // SetFollowing notes that the person follows the account, or stopped.
 type SetFollowing struct{ Following bool }
 
@@ -27,9 +42,12 @@ type SetFollowing struct{ Following bool }
 // was shown and the channel it was given in.
 type GiveConsent struct{ Purpose, TextVersion, Channel string }
 
-// WithdrawConsent ends consent for a purpose; WithdrawAll for every purpose.
+// WithdrawConsent ends consent for a purpose; WithdrawNotices for everything the
+// channel writes of its own accord (promises to tell, followed dossiers, every
+// topic); WithdrawAll for every purpose.
 type (
 	WithdrawConsent struct{ Purpose string }
+	WithdrawNotices struct{}
 	WithdrawAll     struct{}
 )
 
@@ -41,8 +59,10 @@ type Erase struct{ Receipt string }
 func (SetLanguage) Feature() string     { return feature }
 func (SetContact) Feature() string      { return feature }
 func (ClearContact) Feature() string    { return feature }
+func (ProvePhone) Feature() string      { return feature }
 func (SetFollowing) Feature() string    { return feature }
 func (GiveConsent) Feature() string     { return feature }
 func (WithdrawConsent) Feature() string { return feature }
+func (WithdrawNotices) Feature() string { return feature }
 func (WithdrawAll) Feature() string     { return feature }
 func (Erase) Feature() string           { return feature }

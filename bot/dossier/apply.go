@@ -37,12 +37,17 @@ type batch struct {
 	keep      map[place]*time.Time // nil: drop
 	callback  map[place]*time.Time // nil: cancel
 	grants    []bot.Applied
+
+	unfollowAll map[bot.CitizenID]bool
+	follow      map[place]*time.Time // nil: unfollow
+	ratings     []bot.Applied
 }
 
 func (s *Store) gather() *batch {
 	return &batch{
 		s: s, dropAll: map[bot.CitizenID]bool{}, cancelAll: map[bot.CitizenID]bool{},
 		keep: map[place]*time.Time{}, callback: map[place]*time.Time{},
+		unfollowAll: map[bot.CitizenID]bool{}, follow: map[place]*time.Time{},
 	}
 }
 
@@ -51,11 +56,23 @@ func (b *batch) add(a bot.Applied) error {
 	switch e := a.Effect.(type) {
 	case Keep:
 		b.keep[place{who, e.Code}] = &a.At
+	case Follow:
+		b.keep[place{who, e.Code}] = &a.At
+		b.follow[place{who, e.Code}] = &a.At
+	case Unfollow:
+		b.follow[place{who, e.Code}] = nil
+	case UnfollowAll:
+		b.unfollowAll[who] = true
+		forget(b.follow, who)
+	case Rate:
+		b.ratings = append(b.ratings, a)
 	case Drop:
 		b.keep[place{who, e.Code}] = nil
+		delete(b.follow, place{who, e.Code})
 	case DropAll:
 		b.dropAll[who] = true
 		forget(b.keep, who)
+		forget(b.follow, who)
 	case GrantProof:
 		b.grants = append(b.grants, a)
 	case AskCallback:
@@ -111,6 +128,7 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 			WHERE p.oa_id = w.oa_id AND p.citizen = w.citizen AND p.code_hash = w.code_hash AND p.expires_at > w.at`,
 			c.oas, c.citizens, c.hashes, c.times, ProofKept)
 	}
+	b.queueFollows(q)
 	if len(b.grants) > 0 {
 		b.queueGrants(q)
 	}
@@ -134,13 +152,12 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 			DO UPDATE SET asked_at = excluded.asked_at, due_at = excluded.due_at, tries = 0`,
 			c.oas, c.citizens, c.hashes, c.sealed, c.times, callbackFirst)
 	}
-	if q.Len() == 0 {
-		return nil
+	if q.Len() > 0 {
+		if err := tx.SendBatch(ctx, q).Close(); err != nil {
+			return fmt.Errorf("apply dossier effects: %w", err)
+		}
 	}
-	if err := tx.SendBatch(ctx, q).Close(); err != nil {
-		return fmt.Errorf("apply dossier effects: %w", err)
-	}
-	return nil
+	return b.rate(ctx, tx)
 }
 
 // shortenProofs ends the long proofs of dossiers no longer kept.

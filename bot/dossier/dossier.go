@@ -15,7 +15,10 @@
 // commit with the turn (see effects.go). Codes rest sealed or as keyed hashes.
 package dossier
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Status is the national status of a dossier (TrangThaiHoSo).
 type Status int
@@ -114,7 +117,9 @@ type View struct {
 	Stale  bool      // the system could not be asked now: this is the last known state
 	Proven bool      // this citizen's second factor stands, so Service.Detail will serve
 	Kept   bool      // this citizen keeps the dossier
-	Others int       // further dossiers under the same code (re-coded ones); the newest is shown
+	// Followed: this citizen is told when it changes.
+	Followed bool
+	Others   int // further dossiers under the same code (re-coded ones); the newest is shown
 }
 
 // Detail is everything told to a citizen whose second factor is right.
@@ -127,8 +132,13 @@ type Detail struct {
 	Steps       []Step // oldest first
 	Supplements []Supplement
 	Fees        []Fee
-	FeesKnown   bool // false: the fees could not be read, so nothing is said about them
+	FeesKnown   bool     // false: the fees could not be read, so nothing is said about them
+	Phones      []string // for HasPhone; never told
 }
+
+// HasPhone reports whether phone (84…) is one of those on the dossier, the
+// filer's or the owner's.
+func (d *Detail) HasPhone(phone string) bool { return phone != "" && slices.Contains(d.Phones, phone) }
 
 // OpenSupplement returns the newest request for papers that is still open, or
 // nil.
@@ -143,8 +153,11 @@ func (d *Detail) OpenSupplement() *Supplement {
 
 // Kept is a dossier a citizen keeps.
 type Kept struct {
-	Code   Code
-	At     time.Time
-	Proven bool
-	Last   *View // last known public state; nil when none is known
+	Code     Code
+	At       time.Time
+	Proven   bool
+	Followed bool      // the citizen is told when it changes
+	ToldAt   time.Time // when they were told of it last; zero: never
+	Rated    bool      // the citizen has rated the service on it
+	Last     *View     // last known public state; nil when none is known
 }

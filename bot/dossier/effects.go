@@ -5,7 +5,20 @@ package dossier
 type (
 	// Keep keeps a dossier for the citizen. A proof that stands is prolonged.
 	Keep struct{ Code Code }
-	// Drop stops keeping it.
+	// Follow keeps a dossier, and has the citizen told when it changes.
+	Follow struct{ Code Code }
+	// Unfollow ends the telling; the dossier stays kept.
+	Unfollow struct{ Code Code }
+	// UnfollowAll ends the telling of every dossier.
+	UnfollowAll struct{}
+	// Rate keeps how the citizen rates the service on a dossier whose state is
+	// known: once a dossier. Stars are 1 to 5; Comment may be empty.
+	Rate struct {
+		Code    Code
+		Stars   int
+		Comment string
+	}
+	// Drop stops keeping it, and telling of it.
 	Drop struct{ Code Code }
 	// DropAll stops keeping everything.
 	DropAll struct{}
@@ -25,6 +38,10 @@ type (
 const Feature = "dossier"
 
 func (Keep) Feature() string            { return Feature }
+func (Follow) Feature() string          { return Feature }
+func (Unfollow) Feature() string        { return Feature }
+func (UnfollowAll) Feature() string     { return Feature }
+func (Rate) Feature() string            { return Feature }
 func (Drop) Feature() string            { return Feature }
 func (DropAll) Feature() string         { return Feature }
 func (GrantProof) Feature() string      { return Feature }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"congdanso/bot"
@@ -106,12 +107,12 @@ func (s *Service) Lookup(ctx context.Context, who bot.CitizenID, eventID string,
 	if err != nil {
 		var away *Unavailable
 		if errors.As(err, &away) && away.Last != nil {
-			away.Last.Kept, away.Last.Proven = st.Kept, st.DossierHash != nil
+			away.Last.Kept, away.Last.Followed, away.Last.Proven = st.Kept, st.Followed, st.DossierHash != nil
 		}
 		return View{}, err
 	}
 	r, proven := a.pick(s.boundTo(st.DossierHash))
-	return View{Public: r.Public, SeenAt: a.SeenAt, Proven: proven, Kept: st.Kept, Others: len(a.Records) - 1}, nil
+	return View{Public: r.Public, SeenAt: a.SeenAt, Proven: proven, Kept: st.Kept, Followed: st.Followed, Others: len(a.Records) - 1}, nil
 }
 
 // Prove checks digits (the last four of any phone or identity number on the
@@ -212,13 +213,14 @@ func (s *Service) detail(ctx context.Context, code Code, r Record, seenAt time.T
 		list, err := s.source.Fees(ctx, r.ID)
 		feesCh <- fees{list, err}
 	}()
-	d := Detail{Public: r.Public, SeenAt: seenAt, Owner: MaskName(r.Owner), Officer: r.Officer}
+	d := Detail{Public: r.Public, SeenAt: seenAt, Owner: MaskName(r.Owner), Officer: r.Officer, Phones: r.Phones}
 	full, err := s.source.Detail(ctx, r.ID)
 	if err == nil {
 		d.Public = overlay(full.Public, r.Public)
 		d.Private = s.private[d.ProcedureCode]
 		d.SeenAt, d.Complete = s.now(), true
 		d.Steps, d.Supplements = full.Steps, full.Supplements
+		d.Phones = append(slices.Clip(d.Phones), full.Phones...)
 		if full.Officer != "" {
 			d.Officer = full.Officer
 		}

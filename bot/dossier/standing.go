@@ -16,6 +16,7 @@ type standing struct {
 	LastAnswer  *time.Time // newest counted answer, this one left out
 	DossierHash []byte     // of the proof that stands; nil when none does
 	Kept        bool
+	Followed    bool
 }
 
 // asked is who asks about which code: what standing is read for.
@@ -28,7 +29,7 @@ type asked struct {
 }
 
 const standingSQL = `
-SELECT w.n, m.misses, m.last_answer, p.dossier_hash, k.code_hash IS NOT NULL AS kept
+SELECT w.n, m.misses, m.last_answer, p.dossier_hash, k.code_hash IS NOT NULL AS kept, k.follow IS NOT NULL AS followed
 FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::bytea[]) WITH ORDINALITY AS w (oa_id, citizen, code, hash, miss, n)
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE unknown) AS misses, max(missed_at) AS last_answer
@@ -89,7 +90,7 @@ func (s *Store) readStandings(ctx context.Context, batch []asked, now time.Time)
 	}
 	var at int64
 	var st standing
-	_, err = pgx.ForEachRow(rows, []any{&at, &st.Misses, &st.LastAnswer, &st.DossierHash, &st.Kept}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&at, &st.Misses, &st.LastAnswer, &st.DossierHash, &st.Kept, &st.Followed}, func() error {
 		*batch[at-1].answer = st
 		st = standing{}
 		return nil

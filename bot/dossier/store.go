@@ -85,9 +85,11 @@ func (s *Store) openCode(sealed []byte) (Code, error) {
 // kept lists what a citizen keeps with the last known state of each.
 func (s *Store) kept(ctx context.Context, who bot.CitizenID, now time.Time) ([]Kept, error) {
 	rows, err := s.pool.Query(ctx, `
-		SELECT k.code, k.kept_at, p.code_hash IS NOT NULL, n.public, n.seen_at
+		SELECT k.code, k.kept_at, p.code_hash IS NOT NULL, k.follow IS NOT NULL, coalesce(k.told_at, '0001-01-01T00:00:00Z'),
+		       r.code_hash IS NOT NULL, n.public, n.seen_at
 		FROM dossier_kept k
 		LEFT JOIN dossier_proof p ON p.oa_id = k.oa_id AND p.citizen = k.citizen AND p.code_hash = k.code_hash AND p.expires_at > $3
+		LEFT JOIN rating_given r ON r.oa_id = k.oa_id AND r.citizen = k.citizen AND r.code_hash = k.code_hash
 		LEFT JOIN dossier_known n ON n.code_hash = k.code_hash
 		WHERE k.oa_id = $1 AND k.citizen = $2
 		ORDER BY k.kept_at DESC, k.code_hash
@@ -99,7 +101,7 @@ func (s *Store) kept(ctx context.Context, who bot.CitizenID, now time.Time) ([]K
 		var k Kept
 		var code, public []byte
 		var seen *time.Time
-		if err := row.Scan(&code, &k.At, &k.Proven, &public, &seen); err != nil {
+		if err := row.Scan(&code, &k.At, &k.Proven, &k.Followed, &k.ToldAt, &k.Rated, &public, &seen); err != nil {
 			return k, err
 		}
 		var err error
@@ -111,7 +113,7 @@ func (s *Store) kept(ctx context.Context, who bot.CitizenID, now time.Time) ([]K
 			if err != nil {
 				return k, err
 			}
-			v.Kept, v.Proven = true, k.Proven
+			v.Kept, v.Followed, v.Proven = true, k.Followed, k.Proven
 			k.Last = &v
 		}
 		return k, nil
@@ -202,8 +204,9 @@ func (s *Store) Summary(ctx context.Context, who bot.CitizenID) (kept, promised 
 
 // EraseCitizen deletes, in the caller's transaction, all that is stored of a
 // citizen here. Guess counters stay until their own end: they hold hashes only.
+// Ratings stay: nothing leads from them to anybody.
 func (s *Store) EraseCitizen(ctx context.Context, tx pgx.Tx, who bot.CitizenID) error {
-	for _, table := range []string{"dossier_kept", "dossier_proof", "dossier_callback"} {
+	for _, table := range []string{"dossier_kept", "dossier_proof", "dossier_callback", "rating_given"} {
 		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE oa_id = $1 AND citizen = $2`, who.OA, who.User); err != nil {
 			return fmt.Errorf("erase %s: %w", table, err)
 		}

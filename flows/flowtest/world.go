@@ -182,8 +182,21 @@ func (w *world) Lookup(_ context.Context, who bot.CitizenID, _ string, code doss
 	last := v
 	d.seen = &last
 	v.Proven = w.now.Before(p.proofs[code])
-	v.Kept = p.keeps(code)
+	for _, k := range p.kept {
+		if k.Code == code {
+			v.Kept, v.Followed = true, k.Followed
+		}
+	}
 	return v, nil
+}
+
+// follow begins or ends the telling of a dossier, of all where code is empty.
+func (p *person) follow(code dossier.Code, on bool) {
+	for i := range p.kept {
+		if code == "" || p.kept[i].Code == code {
+			p.kept[i].Followed = on
+		}
+	}
 }
 
 func (p *person) keeps(code dossier.Code) bool {
@@ -268,6 +281,7 @@ func (w *world) apply(a bot.Applied) error {
 		p.Language = e.Lang
 	case citizen.SetContact:
 		p.name, p.phone = e.Name, e.Phone
+	case citizen.ProvePhone:
 	case citizen.ClearContact:
 		p.name, p.phone = "", ""
 	case citizen.GiveConsent:
@@ -286,6 +300,19 @@ func (w *world) apply(a bot.Applied) error {
 	case dossier.Keep:
 		if !p.keeps(e.Code) {
 			p.kept = append(p.kept, dossier.Kept{Code: e.Code, At: a.At})
+		}
+	case dossier.Follow:
+		if !p.keeps(e.Code) {
+			p.kept = append(p.kept, dossier.Kept{Code: e.Code, At: a.At})
+		}
+		p.follow(e.Code, true)
+	case dossier.Unfollow:
+		p.follow(e.Code, false)
+	case dossier.UnfollowAll:
+		p.follow("", false)
+	case dossier.Rate:
+		for i := range p.kept {
+			p.kept[i].Rated = p.kept[i].Rated || p.kept[i].Code == e.Code
 		}
 	case dossier.Drop:
 		var left []dossier.Kept
