@@ -11,7 +11,7 @@ import (
 	"os"
 )
 
-//go:embed locales menus understanding province.toml province.sample.toml
+//go:embed locales menus understanding units topics.toml province.toml province.sample.toml
 var embedded embed.FS
 
 // Files returns the content: the embedded files, with those under dir (when dir
