@@ -75,7 +75,10 @@ func TestChainHoldsAndTellsWhereItWasAltered(t *testing.T) {
 		{"one put in", `
 INSERT INTO audit SELECT seq + 1000, at, actor, action, object, agency, result, detail, ip, prev, hash FROM audit WHERE seq = 2`,
 			fmt.Sprintf("entry 1002: the entry before it has the number %d", head.Seq)},
-		{"two exchanged", `UPDATE audit SET seq = CASE seq WHEN 3 THEN 4 ELSE 3 END WHERE seq IN (3, 4)`, "entry 3: "},
+		{"one left out and the gap closed", fmt.Sprintf(`DELETE FROM audit WHERE seq = %d; UPDATE audit SET seq = %[1]d WHERE seq = %[2]d`,
+			head.Seq-1, head.Seq), fmt.Sprintf("entry %d: it was not written after the entry before it", head.Seq-1)},
+		{"two exchanged", `UPDATE audit SET seq = 0 WHERE seq = 3; UPDATE audit SET seq = 3 WHERE seq = 4; UPDATE audit SET seq = 4 WHERE seq = 0`,
+			"entry 3: it was not written after the entry before it"},
 		{"the oldest kept", `UPDATE audit SET result = 'refused' WHERE seq = 1`, "entry 1: it was altered"},
 	} {
 		f.exec(c.sql)

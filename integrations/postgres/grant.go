@@ -11,7 +11,8 @@ import (
 // grant gives the application's role the rights of an application and no more: it
 // reads and writes rows, and cannot create, alter, drop or truncate tables. The
 // partitions of a table are reached through their parent only, so that a limit on
-// the parent cannot be walked around. Functions that run with the owner's rights
+// the parent cannot be walked around. The audit it may read and add to, and what it
+// was given of it before is taken back. Functions that run with the owner's rights
 // are closed to everybody else.
 func (m migration) grant(ctx context.Context, pool *pgxpool.Pool) error {
 	if m.appURL == "" {
@@ -47,8 +48,16 @@ func (m migration) grant(ctx context.Context, pool *pgxpool.Pool) error {
 const grantStatements = `
 SELECT format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), $1::text)
 UNION ALL
+SELECT format('REVOKE ALL ON TABLE %s FROM %I', c.oid::regclass, $1::text)
+FROM pg_class c
+WHERE c.relnamespace = current_schema()::regnamespace
+  AND c.relkind IN ('r', 'p')
+  AND (c.relname = 'audit' OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass('audit')))
+UNION ALL
 SELECT format(CASE WHEN c.relname IN ('goose_db_version', 'river_migration')
                    THEN 'GRANT SELECT ON TABLE %s TO %I'
+                   WHEN c.relname = 'audit'
+                   THEN 'GRANT SELECT, INSERT ON TABLE %s TO %I'
                    ELSE 'GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE %s TO %I' END,
               c.oid::regclass, $1::text)
 FROM pg_class c

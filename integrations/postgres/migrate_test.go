@@ -111,7 +111,8 @@ func TestApplicationRoleMayWorkAndNoMore(t *testing.T) {
 		CREATE TABLE added (n int GENERATED ALWAYS AS IDENTITY, day date) PARTITION BY RANGE (day);
 		CREATE TABLE added_default PARTITION OF added DEFAULT;
 		CREATE FUNCTION cut(d date) RETURNS void LANGUAGE sql SECURITY DEFINER
-		BEGIN ATOMIC DELETE FROM added_default WHERE day < d; END`); err != nil {
+		BEGIN ATOMIC DELETE FROM added_default WHERE day < d; END;
+		GRANT ALL ON audit, audit_default TO `+role); err != nil {
 		t.Fatal(err)
 	}
 	if err := postgres.Migrate(ctx, owner, postgres.GrantTo(app)); err != nil {
@@ -130,6 +131,9 @@ func TestApplicationRoleMayWorkAndNoMore(t *testing.T) {
 		`DELETE FROM tombstone`,
 		`INSERT INTO added (day) VALUES (current_date)`,
 		`SELECT cut(current_date)`,
+		`INSERT INTO audit SELECT n, now(), '', '', '', '', '', '{}', NULL, '', '' FROM generate_series(1, 2) n`,
+		`SELECT count(*) FROM audit`,
+		`SELECT make_audit_partitions(current_date), drop_audit_partitions('infinity')`,
 		`INSERT INTO river_job (kind, args, max_attempts) VALUES ('test', '{}', 1)`,
 		`DELETE FROM river_job`,
 	} {
@@ -145,12 +149,30 @@ func TestApplicationRoleMayWorkAndNoMore(t *testing.T) {
 		`DELETE FROM goose_db_version`,
 		`DELETE FROM river_migration`,
 		`DELETE FROM added_default`,
+		`UPDATE audit SET actor = 'x'`,
+		`UPDATE audit SET actor = 'x' WHERE false`,
+		`DELETE FROM audit`,
+		`TRUNCATE audit`,
+		`INSERT INTO audit SELECT 1, now(), '', '', '', '', '', '{}', NULL, '', '' ON CONFLICT (seq, at) DO UPDATE SET actor = 'x'`,
+		`ALTER TABLE audit ADD COLUMN n int`,
+		`SELECT FROM audit FOR UPDATE`,
+		`SELECT count(*) FROM audit_default`,
+		`DELETE FROM audit_default`,
+		`UPDATE audit_default SET actor = 'x'`,
+		`TRUNCATE audit_default`,
+		`INSERT INTO audit_default SELECT 1, now(), '', '', '', '', '', '{}', NULL, '', ''`,
+		`DELETE FROM audit_` + time.Now().UTC().Format("200601"),
+		`DROP TABLE audit_` + time.Now().UTC().Format("200601"),
 	} {
 		_, err := pool.Exec(ctx, sql)
 		var pg *pgconn.PgError
 		if !errors.As(err, &pg) || pg.Code != "42501" {
 			t.Errorf("%s: %v; want it refused for want of rights", sql, err)
 		}
+	}
+	var kept int
+	if err := ownerPool.QueryRow(ctx, `SELECT count(*) FROM audit`).Scan(&kept); err != nil || kept != 2 {
+		t.Errorf("%d audit rows, error %v; want the 2 that were added", kept, err)
 	}
 	other := `SELECT has_function_privilege('public', 'cut(date)', 'EXECUTE')`
 	var open bool
