@@ -25,7 +25,9 @@ const maxAnswer = 1 << 20
 // request is one call to be made.
 type request struct {
 	path    string
-	query   string // of a GET
+	host    host
+	query   string // of a GET: its one parameter, JSON
+	flat    string // of a GET that takes plain parameters instead, encoded
 	body    []byte // of a POST
 	changes bool   // does something at Zalo, so that being cut off is ambiguous
 }
@@ -69,10 +71,12 @@ func (c *Client) once(ctx context.Context, r request, token string, out outcome)
 	if err != nil {
 		return c.broken(r, true, err)
 	}
-	c.hearLimit(res.Header)
+	if r.host != hostPhone { // a channel of its own, with other limits
+		c.hearLimit(res.Header)
+	}
 	if res.StatusCode == http.StatusTooManyRequests {
 		// Zalo answers 200 and -32; this is somebody in between who did not let it through.
-		c.throttled()
+		c.throttled(r.host)
 		return &delivery.Refusal{Class: delivery.ClassNotSent, Err: errors.New(res.Status), RetryAfter: retryAfter(res.Header)}
 	}
 	if res.StatusCode >= 500 {
@@ -87,12 +91,12 @@ func (c *Client) once(ctx context.Context, r request, token string, out outcome)
 	case code == 0:
 		return nil
 	}
-	ref, known := refusal(hostOA, code, out.words())
+	ref, known := refusal(r.host, code, out.words())
 	if !known && c.opt.OnUnknownCode != nil {
 		c.opt.OnUnknownCode(code)
 	}
 	if code == codeThrottled {
-		c.throttled()
+		c.throttled(r.host)
 	}
 	return ref
 }
@@ -126,9 +130,11 @@ func (c *Client) roundTrip(ctx context.Context, r request, token string) (res *h
 		req.ContentLength = int64(len(r.body))
 		req.Body = io.NopCloser(bytes.NewReader(r.body))
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.body)), nil }
-	} else if r.query != "" {
+	} else if r.query != "" || r.flat != "" {
 		u := *req.URL
-		u.RawQuery = "data=" + url.QueryEscape(r.query)
+		if u.RawQuery = r.flat; r.query != "" {
+			u.RawQuery = "data=" + url.QueryEscape(r.query)
+		}
 		req.URL = &u
 	}
 	ctx, track := follow(ctx)
@@ -144,8 +150,8 @@ var (
 	userAgent = []string{"congdanso"}
 )
 
-func (c *Client) throttled() {
-	if c.opt.OnThrottled != nil {
+func (c *Client) throttled(h host) {
+	if c.opt.OnThrottled != nil && h != hostPhone {
 		c.opt.OnThrottled()
 	}
 }

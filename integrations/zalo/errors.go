@@ -8,12 +8,13 @@ import (
 	"congdanso/bot/delivery"
 )
 
-// host tells the two families of calls apart: a few codes mean different things.
+// host tells the families of calls apart: a few codes mean different things.
 type host int
 
 const (
-	hostOA    host = iota // openapi.zalo.me
-	hostPhone             // business.openapi.zalo.me: template messages by phone
+	hostOA       host = iota // openapi.zalo.me
+	hostTemplate             // openapi.zalo.me: template messages by user id
+	hostPhone                // business.openapi.zalo.me: template messages by phone
 )
 
 // codes that more than the table knows.
@@ -22,6 +23,7 @@ const (
 	codeTokenInvalid = -216
 	codeTokenExpired = -220
 	codeTokenPhone   = -124
+	codeTryLater     = -100 // of template messages; elsewhere what was uploaded has expired
 	codeArticles     = -223 // a missing right, or the article quota: its text tells
 	codeProcessing   = -214
 )
@@ -36,7 +38,7 @@ const processingFor = 12 * time.Second
 // oaClasses is Zalo's table of errors for the OA API, with what each asks for.
 var oaClasses = map[int]delivery.Class{
 	codeThrottled:    delivery.ClassNotSent,
-	-100:             delivery.ClassReupload,
+	codeTryLater:     delivery.ClassReupload,
 	-200:             delivery.ClassWait,
 	-201:             delivery.ClassDrop,
 	-204:             delivery.ClassHuman,
@@ -79,7 +81,7 @@ var oaClasses = map[int]delivery.Class{
 
 // phoneCodes lists Zalo's table for template messages by phone, by class.
 var phoneCodes = map[delivery.Class][]int{
-	delivery.ClassWait: {-100},
+	delivery.ClassWait: {codeTryLater},
 	delivery.ClassHuman: {
 		-101, -102, -103, -104, -105, -1091, -115, -137, -117,
 		-120, -1201, -1202, -135, -1351, -136, -138, -1381, -145,
@@ -106,13 +108,16 @@ var phoneClasses = func() map[int]delivery.Class {
 }()
 
 // classOf says what an error code asks for. A code that stands in no table is
-// tried again a few times, and told of.
+// tried again a few times, and told of. A template message by user id is refused
+// with the account's codes for the person, and with those of the channel by
+// phone for the template.
 func classOf(h host, code int, message string) (class delivery.Class, known bool) {
-	classes := oaClasses
-	if h == hostPhone {
-		classes = phoneClasses
+	if h != hostPhone {
+		class, known = oaClasses[code]
 	}
-	class, known = classes[code]
+	if h != hostOA && (!known || code == codeTryLater) {
+		class, known = phoneClasses[code]
+	}
 	switch {
 	case !known:
 		return delivery.ClassWait, false

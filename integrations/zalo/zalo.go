@@ -1,11 +1,13 @@
 // Package zalo is the client of Zalo's Official Account API: consultation
-// messages, people, tags, quotas, recent conversations, the account itself, and
+// messages, template messages by user id and by phone, articles and their
+// broadcast, people, tags, quotas, recent conversations, the account itself, and
 // the chain of tokens (see Tokens).
 //
 // It knows the shapes of Zalo's calls and answers, and what every error code asks
 // of the caller; it takes no decision. Each exported call is one request of the
 // account's rate (one more when a token had to be replaced on the way): the
-// caller has taken a slot of the rate limit before.
+// caller has taken a slot of the rate limit before. Template messages by phone go
+// to another host and do not count against it.
 //
 // Every failed call returns a *delivery.Refusal. Zalo reports its errors with
 // HTTP 200, so the body's "error" decides, never the status alone. What a failure
@@ -29,6 +31,7 @@ import (
 // Where Zalo is.
 const (
 	DefaultAPIURL   = "https://openapi.zalo.me"
+	DefaultZNSURL   = "https://business.openapi.zalo.me" // templates: by phone, and their descriptions
 	DefaultOAuthURL = "https://oauth.zaloapp.com"
 )
 
@@ -48,6 +51,7 @@ type TokenSource interface {
 // Options are the settings of a Client.
 type Options struct {
 	APIURL string // default DefaultAPIURL
+	ZNSURL string // default DefaultZNSURL
 	OAID   string // the account the tokens are for; a message for another is refused
 	Tokens TokenSource
 
@@ -89,12 +93,18 @@ func New(opt Options) (*Client, error) {
 	if c.rt == nil {
 		c.rt = NewTransport()
 	}
-	for _, path := range paths {
-		u, err := url.Parse(opt.APIURL + path)
-		if err != nil || u.Host == "" {
-			return nil, fmt.Errorf("zalo API address %q is not a URL", opt.APIURL)
+	opt.ZNSURL = strings.TrimRight(cmp.Or(opt.ZNSURL, DefaultZNSURL), "/")
+	for _, host := range []struct {
+		url   string
+		paths []string
+	}{{opt.APIURL, paths}, {opt.ZNSURL, pathsZNS}} {
+		for _, path := range host.paths {
+			u, err := url.Parse(host.url + path)
+			if err != nil || u.Host == "" {
+				return nil, fmt.Errorf("zalo API address %q is not a URL", host.url)
+			}
+			c.urls[path] = u
 		}
-		c.urls[path] = u
 	}
 	c.proof.secret = []byte(opt.AppSecret)
 	return c, nil
@@ -103,19 +113,37 @@ func New(opt Options) (*Client, error) {
 // The paths of the calls. The version belongs to the family of calls, not to the
 // platform: v2.0 is current where it stands.
 const (
-	pathSend         = "/v3.0/oa/message/cs"
-	pathUser         = "/v3.0/oa/user/detail"
-	pathQuota        = "/v3.0/oa/quota/message"
-	pathTag          = "/v2.0/oa/tag/tagfollower"
-	pathUntag        = "/v2.0/oa/tag/rmfollowerfromtag"
-	pathForget       = "/v2.0/oa/deletefollowerinfo"
-	pathRecent       = "/v2.0/oa/listrecentchat"
-	pathConversation = "/v2.0/oa/conversation"
-	pathOA           = "/v2.0/oa/getoa"
-	pathToken        = "/v4/oa/access_token" // on the OAuth host
+	pathSend          = "/v3.0/oa/message/cs"
+	pathTemplate      = "/v3.0/oa/message/template"
+	pathBroadcast     = "/v2.0/oa/message"
+	pathUser          = "/v3.0/oa/user/detail"
+	pathUsers         = "/v3.0/oa/user/getlist"
+	pathQuota         = "/v3.0/oa/quota/message"
+	pathTag           = "/v2.0/oa/tag/tagfollower"
+	pathUntag         = "/v2.0/oa/tag/rmfollowerfromtag"
+	pathForget        = "/v2.0/oa/deletefollowerinfo"
+	pathRecent        = "/v2.0/oa/listrecentchat"
+	pathConversation  = "/v2.0/oa/conversation"
+	pathOA            = "/v2.0/oa/getoa"
+	pathArticleCreate = "/v2.0/article/create"
+	pathArticleVerify = "/v2.0/article/verify"
+	pathArticleUpdate = "/v2.0/article/update"
+	pathArticleRemove = "/v2.0/article/remove"
+	pathArticleDetail = "/v2.0/article/getdetail"
+
+	// on the host of templates
+	pathPhone        = "/message/template"
+	pathTemplateInfo = "/template/info/v2"
+
+	pathToken = "/v4/oa/access_token" // on the OAuth host
 )
 
-var paths = []string{pathSend, pathUser, pathQuota, pathTag, pathUntag, pathForget, pathRecent, pathConversation, pathOA}
+var (
+	paths = []string{pathSend, pathTemplate, pathBroadcast, pathUser, pathUsers, pathQuota, pathTag, pathUntag, pathForget,
+		pathRecent, pathConversation, pathOA,
+		pathArticleCreate, pathArticleVerify, pathArticleUpdate, pathArticleRemove, pathArticleDetail}
+	pathsZNS = []string{pathPhone, pathTemplateInfo}
+)
 
 // Send sends m as a consultation message. An error is a *delivery.Refusal.
 func (c *Client) Send(ctx context.Context, to bot.CitizenID, m bot.Message) (delivery.Receipt, error) {
@@ -133,14 +161,19 @@ func (c *Client) Send(ctx context.Context, to bot.CitizenID, m bot.Message) (del
 	if ref := c.call(ctx, request{path: pathSend, body: body, changes: true}, &env); ref != nil {
 		return delivery.Receipt{}, ref
 	}
-	return delivery.Receipt{MsgID: string(env.Data.MessageID), At: env.Data.SentTime.time()}, nil
+	return env.Data.receipt(), nil
 }
 
 // sent is what Zalo says of a message it took. The quota beside it may be missing
 // and is never relied on.
 type sent struct {
 	MessageID text   `json:"message_id"`
+	MsgID     text   `json:"msg_id"` // what the channel by phone calls it
 	SentTime  millis `json:"sent_time"`
+}
+
+func (s *sent) receipt() delivery.Receipt {
+	return delivery.Receipt{MsgID: string(cmp.Or(s.MessageID, s.MsgID)), At: s.SentTime.time()}
 }
 
 // Do carries out a call that is not a message. An error is a *delivery.Refusal.

@@ -10,7 +10,7 @@ import (
 type ChatMessage struct {
 	ID        string
 	FromUser  bool
-	Kind      string // text, image, gif, link, audio, video, sticker, business_card, file, location, form
+	Kind      string // text, image, gif, link, audio, video, sticker, business_card, file, location, form, template, article
 	Text      string
 	Hidden    bool // a hidden tap: the person does not see it
 	Buttons   []Button
@@ -21,6 +21,8 @@ type ChatMessage struct {
 	AskInfo   *AskInfo
 	AdminID   string // staff wrote it
 	ByAPI     bool
+	Template  string // the template's id
+	Tracking  string // tracking id: the template was sent by phone
 	At        time.Time
 	Delivered time.Time // zero: not (yet)
 	Seen      time.Time // zero: not (yet)
@@ -41,10 +43,27 @@ type AskInfo struct{ Title, Subtitle, ImageURL string }
 
 // Send is one accepted message of the API.
 type Send struct {
-	User  string
-	MsgID string
-	Text  string
-	At    time.Time
+	Kind       string // cs, template, phone, broadcast
+	User       string // empty for a broadcast
+	MsgID      string
+	Text       string // for a broadcast, the titles
+	At         time.Time
+	Template   string // id of the template
+	TrackingID string // only by phone
+}
+
+// send is what the API was asked to send to a person.
+func (m *ChatMessage) send(user string) Send {
+	out := Send{Kind: "cs", User: user, MsgID: m.ID, Text: m.Text, At: m.At, Template: m.Template, TrackingID: m.Tracking}
+	switch {
+	case m.Kind == "article":
+		out.Kind = "broadcast"
+	case m.Tracking != "":
+		out.Kind = "phone"
+	case m.Template != "":
+		out.Kind = "template"
+	}
+	return out
 }
 
 // Messages returns a person's chat, both sides, oldest first.
@@ -69,7 +88,7 @@ func (s *Sim) Sends(user string) []Send {
 	var out []Send
 	for i := range p.chat {
 		if m := &p.chat[i]; m.ByAPI {
-			out = append(out, Send{User: user, MsgID: m.ID, Text: m.Text, At: m.At})
+			out = append(out, m.send(user))
 		}
 	}
 	return out

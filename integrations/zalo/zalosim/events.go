@@ -130,7 +130,7 @@ func (s *Sim) echoEvent(p *person, m *ChatMessage, at time.Time) (name string, b
 	switch {
 	case m.ImageURL != "":
 		name = "oa_send_image"
-	case m.AskInfo != nil:
+	case m.AskInfo != nil, m.Kind == "template":
 		name = "oa_send_template"
 	}
 	o := s.event(300+len(m.Text)).str("app_id", s.opt.AppID).
@@ -143,7 +143,7 @@ func (s *Sim) echoEvent(p *person, m *ChatMessage, at time.Time) (name string, b
 		str("event_name", name).
 		str("timestamp", millis(at)).
 		open("message").str("msg_id", m.ID)
-	if m.Text != "" {
+	if m.Text != "" && m.Kind != "template" {
 		o.str("text", m.Text)
 	}
 	switch {
@@ -155,6 +155,10 @@ func (s *Sim) echoEvent(p *person, m *ChatMessage, at time.Time) (name string, b
 		one := s.event(200).str("type", "template").
 			open("payload").str("zinstant_id", m.ID).str("text", m.AskInfo.Title).close().bytes()
 		o.raw("attachments", array(one))
+	case m.Kind == "template":
+		one := s.event(200+len(m.Text)).str("type", "template").
+			open("payload").str("zinstant_id", m.ID).str("text", m.Text).str("link_url", "").str("checksum", "").close().bytes()
+		o.raw("attachments", array(one))
 	}
 	return name, o.close().bytes()
 }
@@ -163,6 +167,30 @@ func (s *Sim) echoEvent(p *person, m *ChatMessage, at time.Time) (name string, b
 func (s *Sim) receiptEvent(p *person, msgID string, at time.Time) []byte {
 	return s.toUser(p, "user_received_message", at).
 		open("message").str("msg_id", msgID).close().bytes()
+}
+
+// phoneReceiptEvent is user_received_message of a template sent by phone: the
+// recipient is the phone, and the true time stands in the message.
+func (s *Sim) phoneReceiptEvent(phone, msgID, tracking string, at time.Time) []byte {
+	return s.event(300).
+		open("sender").str("id", s.opt.OAID).close().
+		open("recipient").str("id", phone).close().
+		str("event_name", "user_received_message").
+		open("message").str("delivery_time", millis(at)).str("msg_id", msgID).str("tracking_id", tracking).close().
+		str("app_id", s.opt.AppID).
+		str("timestamp", millis(at)).bytes()
+}
+
+// templateStatusEvent is change_template_status.
+func (s *Sim) templateStatusEvent(id, before, after string, at time.Time) []byte {
+	return s.event(300).
+		str("oa_id", s.opt.OAID).
+		str("template_id", id).
+		str("event_name", "change_template_status").
+		open("status").str("prev_status", before).str("new_status", after).close().
+		str("reason", "").
+		str("app_id", s.opt.AppID).
+		str("timestamp", millis(at)).bytes()
 }
 
 func (s *Sim) seenEvent(p *person, msgIDs []string, at time.Time) []byte {

@@ -1,12 +1,14 @@
 package zalosim
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -14,17 +16,27 @@ import (
 
 // The paths the stand-in serves.
 const (
-	PathSend         = "/v3.0/oa/message/cs"
-	PathUser         = "/v3.0/oa/user/detail"
-	PathQuota        = "/v3.0/oa/quota/message"
-	PathTag          = "/v2.0/oa/tag/tagfollower"
-	PathUntag        = "/v2.0/oa/tag/rmfollowerfromtag"
-	PathTags         = "/v2.0/oa/tag/gettagsofoa"
-	PathForget       = "/v2.0/oa/deletefollowerinfo"
-	PathRecent       = "/v2.0/oa/listrecentchat"
-	PathConversation = "/v2.0/oa/conversation"
-	PathOA           = "/v2.0/oa/getoa"
-	PathToken        = "/v4/oa/access_token"
+	PathSend          = "/v3.0/oa/message/cs"
+	PathTemplate      = "/v3.0/oa/message/template"
+	PathBroadcast     = "/v2.0/oa/message"
+	PathUser          = "/v3.0/oa/user/detail"
+	PathUsers         = "/v3.0/oa/user/getlist"
+	PathQuota         = "/v3.0/oa/quota/message"
+	PathTag           = "/v2.0/oa/tag/tagfollower"
+	PathUntag         = "/v2.0/oa/tag/rmfollowerfromtag"
+	PathTags          = "/v2.0/oa/tag/gettagsofoa"
+	PathForget        = "/v2.0/oa/deletefollowerinfo"
+	PathRecent        = "/v2.0/oa/listrecentchat"
+	PathConversation  = "/v2.0/oa/conversation"
+	PathOA            = "/v2.0/oa/getoa"
+	PathArticleCreate = "/v2.0/article/create"
+	PathArticleVerify = "/v2.0/article/verify"
+	PathArticleUpdate = "/v2.0/article/update"
+	PathArticleRemove = "/v2.0/article/remove"
+	PathArticleDetail = "/v2.0/article/getdetail"
+	PathPhone         = "/message/template" // on Zalo's host for business
+	PathTemplateInfo  = "/template/info/v2" // the same
+	PathToken         = "/v4/oa/access_token"
 )
 
 // route says how a path is called and answered.
@@ -34,27 +46,43 @@ type route struct {
 }
 
 var routes = map[string]route{
-	PathSend:         {http.MethodPost, (*Sim).send},
-	PathUser:         {http.MethodGet, (*Sim).userDetail},
-	PathQuota:        {http.MethodPost, (*Sim).quota},
-	PathTag:          {http.MethodPost, (*Sim).tag},
-	PathUntag:        {http.MethodPost, (*Sim).untag},
-	PathTags:         {http.MethodGet, (*Sim).tagsOfOA},
-	PathForget:       {http.MethodPost, (*Sim).forget},
-	PathRecent:       {http.MethodGet, (*Sim).recentChats},
-	PathConversation: {http.MethodGet, (*Sim).conversation},
-	PathOA:           {http.MethodGet, (*Sim).getOA},
-	PathToken:        {http.MethodPost, (*Sim).token},
+	PathSend:          {http.MethodPost, (*Sim).send},
+	PathTemplate:      {http.MethodPost, (*Sim).sendTemplate},
+	PathBroadcast:     {http.MethodPost, (*Sim).broadcast},
+	PathUser:          {http.MethodGet, (*Sim).userDetail},
+	PathUsers:         {http.MethodGet, (*Sim).userList},
+	PathQuota:         {http.MethodPost, (*Sim).quota},
+	PathTag:           {http.MethodPost, (*Sim).tag},
+	PathUntag:         {http.MethodPost, (*Sim).untag},
+	PathTags:          {http.MethodGet, (*Sim).tagsOfOA},
+	PathForget:        {http.MethodPost, (*Sim).forget},
+	PathRecent:        {http.MethodGet, (*Sim).recentChats},
+	PathConversation:  {http.MethodGet, (*Sim).conversation},
+	PathOA:            {http.MethodGet, (*Sim).getOA},
+	PathArticleCreate: {http.MethodPost, (*Sim).createArticle},
+	PathArticleVerify: {http.MethodPost, (*Sim).verifyArticle},
+	PathArticleUpdate: {http.MethodPost, (*Sim).updateArticle},
+	PathArticleRemove: {http.MethodPost, (*Sim).removeArticle},
+	PathArticleDetail: {http.MethodGet, (*Sim).articleDetail},
+	PathPhone:         {http.MethodPost, (*Sim).sendPhone},
+	PathTemplateInfo:  {http.MethodGet, (*Sim).templateInfo},
+	PathToken:         {http.MethodPost, (*Sim).token},
 }
+
+// business reports whether a path belongs to Zalo's other host: its errors have
+// numbers of their own, and its calls do not count against the account's minute.
+func business(path string) bool { return path == PathPhone || path == PathTemplateInfo }
 
 // call is one request on its way to an answer.
 type call struct {
-	now    time.Time
-	header http.Header
-	body   []byte // of a POST, or the data parameter of a GET
-	user   string // whom it is about, as far as can be made out
-	send   sendRequest
-	bad    *answer // the body did not decode
+	now      time.Time
+	header   http.Header
+	query    url.Values // of a GET
+	body     []byte     // of a POST, or the data parameter of a GET
+	user     string     // whom it is about, as far as can be made out
+	send     sendRequest
+	template templateRequest
+	bad      *answer // the body did not decode
 }
 
 // answer is what the stand-in says.
@@ -104,7 +132,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := c.read(r); err != nil {
 		return // the caller is gone
 	}
-	c.decode(r.URL.Path)
+	s.decode(r.URL.Path, c)
 
 	s.mu.Lock()
 	s.counts[r.URL.Path]++
@@ -126,7 +154,8 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // read takes in the body or the data parameter.
 func (c *call) read(r *http.Request) error {
 	if r.Method == http.MethodGet {
-		c.body = []byte(r.URL.Query().Get("data"))
+		c.query = r.URL.Query()
+		c.body = []byte(c.query.Get("data"))
 		return nil
 	}
 	if n := r.ContentLength; n >= 0 && n < 1<<20 {
@@ -140,16 +169,26 @@ func (c *call) read(r *http.Request) error {
 }
 
 // decode makes out whom the call is about, and reads a message whole.
-func (c *call) decode(path string) {
-	if path == PathSend {
+func (s *Sim) decode(path string, c *call) {
+	switch path {
+	case PathSend:
 		c.bad = decodeSend(c.body, &c.send)
 		c.user = c.send.Recipient.UserID
+		return
+	case PathTemplate, PathPhone:
+		c.bad = decodeTemplate(path, c.body, &c.template)
+		c.user = c.template.UserID
+		if path == PathPhone {
+			c.user = s.byPhone(c.template.Phone)
+		}
+		return
+	case PathToken:
 		return
 	}
 	var q struct {
 		UserID text `json:"user_id"`
 	}
-	if path != PathToken && len(c.body) > 0 && json.Unmarshal(c.body, &q) == nil {
+	if len(c.body) > 0 && json.Unmarshal(c.body, &q) == nil {
 		c.user = string(q.UserID)
 	}
 }
@@ -159,11 +198,26 @@ func (s *Sim) process(path string, rt route, c *call) answer {
 	if path == PathToken {
 		return rt.answer(s, c)
 	}
-	if code := s.oauth.check(c.header.Get("access_token"), c.now, &s.opt); code != 0 {
-		return refuse(code, messages[code])
+	token := s.oauth.check(c.header.Get("access_token"), c.now, &s.opt)
+	proof := s.proofOK(c.header)
+	if business(path) {
+		switch {
+		case token != 0:
+			return *refusal(codeTokenPhone)
+		case !proof:
+			return *refusal(codeBadProofPhone)
+		case s.suspended.Load():
+			return *refusal(codeSuspendedPhone)
+		}
+		return rt.answer(s, c)
 	}
-	if !s.proofOK(c.header) {
-		return refuse(codeBadProof, messages[codeBadProof])
+	switch {
+	case token != 0:
+		return *refusal(token)
+	case !proof:
+		return *refusal(codeBadProof)
+	case s.suspended.Load():
+		return *refusal(codeSuspended)
 	}
 	s.mu.Lock()
 	limit, remain := s.opt.RatePerMinute, s.app.room(c.now)-1
@@ -241,7 +295,7 @@ func cut(w http.ResponseWriter) {
 // logCall keeps what was asked and answered; tokens are kept out.
 func (s *Sim) logCall(r *http.Request, c *call, a answer, took time.Duration) {
 	entry := APICall{At: c.now, Method: r.Method, Path: r.URL.Path, User: c.user,
-		Request: string(c.body), Response: string(a.body), Status: a.status, Took: took}
+		Request: cmp.Or(string(c.body), r.URL.RawQuery), Response: string(a.body), Status: a.status, Took: took}
 	if entry.Status == 0 && !a.cut {
 		entry.Status = http.StatusOK
 	}
@@ -260,7 +314,7 @@ type APICall struct {
 	Method   string
 	Path     string
 	User     string // whom it was about, if anybody
-	Request  string // body, or the data parameter
+	Request  string // body, or the parameters
 	Status   int    // 0: the connection was cut
 	Response string
 	Took     time.Duration

@@ -33,6 +33,15 @@ type Options struct {
 	WelcomeMessages int // messages to a follower who has not written; default 3
 	PaidMessages    int // messages beyond 48 hours in the package; default 500, negative: none
 
+	Templates      []Template // registered from the beginning; see PutTemplate
+	PhonePerDay    int        // templates by phone a day; default 5,000, negative: any number
+	ArticlesAMonth int        // articles created a month; default 15, negative: any number
+	// ArticleDelay is how long an article is worked on, ModerationDelay how long a
+	// broadcast is looked at before it goes out, both by the stand-in's clock.
+	ArticleDelay       time.Duration // default 5 s
+	ModerationDelay    time.Duration // default 30 min
+	BroadcastsPerMonth int           // to one follower; default 4
+
 	AccessTokenLife  time.Duration // default 25 h
 	RefreshTokenLife time.Duration // default 90 days
 	NumericExpiry    bool          // expires_in as a number instead of a string
@@ -54,10 +63,13 @@ type Options struct {
 	UnorderedWebhooks bool          // events of one person may overtake each other
 	StartSwitchedOff  bool          // as after an outage, until SwitchOn
 
-	KeepMessages int              // messages kept per person; default 1,000, negative: none
-	KeepLog      int              // calls and webhooks kept; default 1,000, negative: none
-	OnSend       func(Send)       // called for each accepted message, after it was taken
-	OnWebhook    func(WebhookLog) // called for each try, after it ended
+	KeepMessages int        // messages kept per person; default 1,000, negative: none
+	KeepLog      int        // calls and webhooks kept; default 1,000, negative: none
+	OnSend       func(Send) // called for each accepted message, after it was taken
+	// CountBy says under which key Received counts a message, "" under none;
+	// default: whom it went to.
+	CountBy   func(Send) string
+	OnWebhook func(WebhookLog) // called for each try, after it ended
 }
 
 // Example identities, the ones a zero Options gets.
@@ -79,10 +91,21 @@ const (
 	maxButtons  = 5
 	maxElements = 5
 	maxChats    = 10 // count of listrecentchat and conversation
+	maxTracking = 48
+	maxUsers    = 50 // count of getlist
+	maxOffset   = 9951
+	maxArticles = 5 // of a broadcast
+
+	maxArticleTitle       = 150
+	maxArticleAuthor      = 50
+	maxArticleDescription = 300
 
 	freeWindow = 48 * time.Hour
 	openWindow = 7 * 24 * time.Hour
 	codeLife   = 10 * time.Minute // of an authorisation code
+
+	nightFrom  = 22 // hours in Viet Nam between which nothing is pushed
+	nightUntil = 6
 )
 
 func (o Options) withDefaults() Options {
@@ -98,6 +121,14 @@ func (o Options) withDefaults() Options {
 	o.OARatePerMinute = cmp.Or(o.OARatePerMinute, o.RatePerMinute)
 	o.WelcomeMessages = cmp.Or(o.WelcomeMessages, 3)
 	o.PaidMessages = cmp.Or(o.PaidMessages, 500)
+	o.PhonePerDay = cmp.Or(o.PhonePerDay, 5000)
+	o.ArticlesAMonth = cmp.Or(o.ArticlesAMonth, 15)
+	o.ArticleDelay = cmp.Or(o.ArticleDelay, 5*time.Second)
+	o.ModerationDelay = cmp.Or(o.ModerationDelay, 30*time.Minute)
+	o.BroadcastsPerMonth = cmp.Or(o.BroadcastsPerMonth, 4)
+	if o.CountBy == nil {
+		o.CountBy = func(s Send) string { return s.User }
+	}
 	o.AccessTokenLife = cmp.Or(o.AccessTokenLife, 25*time.Hour)
 	o.RefreshTokenLife = cmp.Or(o.RefreshTokenLife, 90*24*time.Hour)
 	o.UnknownTokenCode = cmp.Or(o.UnknownTokenCode, codeTokenInvalid)

@@ -3,6 +3,7 @@ package zalosim
 import (
 	"container/list"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -15,6 +16,12 @@ type User struct {
 	Follows    bool
 	Blocked    bool // has blocked the account: -217
 	Restricted bool // has restricted this kind of message: -244
+	Inactive   bool // offline for more than 45 days: -227
+
+	Phone  string // 84…; empty: no template reaches them by phone
+	City   string // Zalo's number of the province; empty: Zalo does not know
+	Age    int    // 0: Zalo does not know
+	Gender int    // 1 male, 2 female, 0: Zalo does not know
 }
 
 // Info is what a person fills into the form that asks for name and phone. Empty
@@ -32,6 +39,7 @@ type person struct {
 	info       Info
 	forgotten  bool
 	place      *list.Element // in Sim.recent
+	casts      casts
 }
 
 // AddUser adds a person, or changes name and picture of one who is there.
@@ -45,9 +53,23 @@ func (s *Sim) AddUser(u User) {
 	if u.Name == "" {
 		u.Name = p.Name
 	}
+	delete(s.phones, p.Phone)
 	p.User = u
+	if u.Phone != "" {
+		s.phones[u.Phone] = p
+	}
 	s.mu.Unlock()
 	s.watch.tell(UpdateChat, u.ID)
+}
+
+// byPhone finds the id of whose Zalo account has a phone; empty: nobody's.
+func (s *Sim) byPhone(phone string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.phones[strings.TrimPrefix(phone, "+")]; p != nil {
+		return p.ID
+	}
+	return ""
 }
 
 // person finds or adds somebody. The caller holds mu.

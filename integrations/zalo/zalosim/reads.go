@@ -100,7 +100,7 @@ func (s *Sim) packageQuota(c *call) answer {
 	if json.Unmarshal(c.body, &q) != nil || (q.Owner != "OA" && q.Owner != "APP") {
 		return *invalid("quota_owner")
 	}
-	if q.Product != "cs" || q.Type != "sub_quota" {
+	if q.Product != "cs" || (q.Type != "sub_quota" && q.Type != "") {
 		return ok([]byte(`[]`))
 	}
 	one := newObject(200, false).
@@ -267,6 +267,7 @@ func (s *Sim) conversation(c *call) answer {
 var chatTypes = map[string]string{
 	"image": "photo", "gif": "GIF", "audio": "voice", "video": "link", "business_card": "link",
 	"file": "link", "form": "link", "link": "link", "sticker": "sticker", "location": "location", "text": "text",
+	"template": "text", "article": "links",
 }
 
 func (s *Sim) appendChat(out []byte, p *person, m *ChatMessage) []byte {

@@ -16,15 +16,22 @@ const (
 	codeInvalid      = -201
 	codeTooMuch      = -210
 	codeQuota        = -211
+	codeSuspended    = -204
+	codePreparing    = -214
 	codeTokenInvalid = -216
 	codeBlocked      = -217
 	codeUserQuota    = -218
 	codeTokenExpired = -220
+	codeArticles     = -223
+	codeInactive     = -227
 	codeWindow       = -230
 	codeNeverWrote   = -232
 	codeKind         = -233
+	codeNight        = -234
+	codeOldMessage   = -240
 	codeBadProof     = -242
 	codeRestricted   = -244
+	codeNoUserID     = -249
 )
 
 var messages = map[int]string{
@@ -40,9 +47,37 @@ var messages = map[int]string{
 	codeWindow:       "User has not interacted with the OA in the past 7 days",
 	codeNeverWrote:   "User has not interacted with the OA, or the last interaction expired",
 	codeKind:         "message type is invalid or not support",
-	-234:             "This message cannot be sent at night (10:00PM - 6:00AM)",
+	codeNight:        "This message cannot be sent at night (10:00PM - 6:00AM)",
+	codeOldMessage:   "MessageV2 API has been shut down, please switch to MessageV3",
 	codeBadProof:     "Invalid appsecret_proof",
 	codeRestricted:   "User has restricted this message type from your OA",
+	codeNoUserID:     "Template does not support send via UID",
+	codeSuspended:    "Offical Account is disable",
+	codePreparing:    "Article is being processed",
+	codeArticles:     "OA has reached the article quota",
+	codeInactive:     "User is banned or has been inactive for more than 45 days",
+
+	codeTokenPhone:     "Access token invalid",
+	codeBadProofPhone:  "Appsecret_proof invalid",
+	codeSuspendedPhone: "OA is blocked from sending",
+	codePhone:          "Phone number is invalid",
+	codeNoTemplate:     "Template ID is invalid",
+	codeNoData:         "Template data is invalid",
+	codeCannotReceive:  "User cannot receive",
+	codeNoAccount:      "Zalo account not existed",
+	codeBodyNotJSON:    "Body data format is invalid",
+	codeParameter:      "Parameter is invalid",
+	codeTooLong:        "Parameter of the template is too long",
+	codeMissing:        "Parameter of the template is missing",
+	codeFormat:         "Parameter of the template has a wrong format",
+	codeUnapproved:     "Template has not been approved",
+	codeNightPhone:     "This template cannot be sent at night (10:00PM - 6:00AM)",
+	codeRefusedKind:    "User refused this kind of message",
+	codeRefusedOA:      "User refused messages of this OA",
+	codePhoneDay:       "OA has reached the daily limit",
+	codeLowQuality:     "Template is disabled for its low quality",
+	codeTemplateDay:    "Template has reached the daily limit",
+	codeMode:           "Sending_mode is invalid",
 }
 
 // sendRequest is the body of a consultation message.
@@ -124,16 +159,7 @@ func (s *Sim) send(c *call) answer {
 	s.remember(p, m)
 	s.mu.Unlock()
 
-	s.accepted.Add(1)
-	for _, ev := range events {
-		if ev.body != nil {
-			s.post.enqueue(ev.name, c.user, ev.body)
-		}
-	}
-	if s.opt.OnSend != nil {
-		s.opt.OnSend(Send{User: c.user, MsgID: m.ID, Text: m.Text, At: m.At})
-	}
-	s.watch.tell(UpdateChat, c.user)
+	s.took(m.send(c.user), events[:])
 	data := newObject(300, false).
 		str("message_id", m.ID).
 		str("user_id", c.user).
@@ -143,6 +169,25 @@ func (s *Sim) send(c *call) answer {
 		str("expired_date", "31/12/2026").str("owner_type", "OA").str("owner_id", s.opt.OAID).
 		close().bytes()
 	return ok(data)
+}
+
+// took counts and tells of a message that was taken, and lets its events go.
+func (s *Sim) took(m Send, events []outgoing) {
+	s.accepted.Add(1)
+	if key := s.opt.CountBy(m); key != "" {
+		s.receivedMu.Lock()
+		s.received[key]++
+		s.receivedMu.Unlock()
+	}
+	for _, ev := range events {
+		if ev.body != nil {
+			s.post.enqueue(ev.name, m.User, ev.body)
+		}
+	}
+	if s.opt.OnSend != nil {
+		s.opt.OnSend(m)
+	}
+	s.watch.tell(UpdateChat, m.User)
 }
 
 // admit checks who may be written to now, and from which quota. The caller

@@ -17,6 +17,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"maps"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -36,15 +37,30 @@ type Sim struct {
 	accepted atomic.Int64
 	idPrefix string
 	idCount  atomic.Int64
+	agenda   agenda
+
+	suspended atomic.Bool
+
+	receivedMu sync.Mutex
+	received   map[string]int
 
 	mu     sync.Mutex // guards what follows
 	people map[string]*person
+	phones map[string]*person
 	order  []*person
 	recent list.List // of *person, whoever's chat is newest first
 	app    window
 	oa     window
 	paid   int // messages left in the package
 	counts map[string]int
+
+	templates  map[string]*approved
+	phoneDay   tally // templates by phone
+	articles   map[string]*article
+	tokens     map[string]*version // of articles handed over
+	created    tally               // articles, by month
+	stalling   bool
+	broadcasts []*Broadcast
 
 	stop     chan struct{}
 	stopOnce sync.Once
@@ -60,6 +76,10 @@ func New(opt Options) *Sim {
 		clock:    opt.Clock,
 		idPrefix: hex.EncodeToString(prefix),
 		people:   map[string]*person{},
+		phones:   map[string]*person{},
+		received: map[string]int{},
+		articles: map[string]*article{},
+		tokens:   map[string]*version{},
 		app:      window{limit: opt.RatePerMinute},
 		oa:       window{limit: opt.OARatePerMinute},
 		paid:     max(0, opt.PaidMessages),
@@ -67,12 +87,19 @@ func New(opt Options) *Sim {
 		stop:     make(chan struct{}),
 	}
 	s.calls.n, s.webhooks.n = opt.KeepLog, opt.KeepLog
+	s.agenda.init(opt.Clock)
+	s.templates = map[string]*approved{}
+	for _, t := range opt.Templates {
+		s.PutTemplate(t)
+	}
 	s.oauth.init()
 	s.post = newPost(s)
 	return s
 }
 
-// Run delivers webhooks until ctx ends or Close is called; it returns nil then.
+// Run delivers webhooks, and does what has been put off (pushes of the night,
+// broadcasts under moderation), until ctx ends or Close is called; it returns nil
+// then.
 func (s *Sim) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -84,7 +111,10 @@ func (s *Sim) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
+	var wg sync.WaitGroup
+	wg.Go(func() { s.agenda.run(ctx) })
 	s.post.run(ctx)
+	wg.Wait()
 	return nil
 }
 
@@ -100,6 +130,17 @@ func (s *Sim) Clock() *Clock { return s.clock }
 
 // Accepted counts the messages of the API that were accepted.
 func (s *Sim) Accepted() int64 { return s.accepted.Load() }
+
+// Received counts the accepted messages by whom they went to, or by what CountBy
+// made of them.
+func (s *Sim) Received() map[string]int {
+	s.receivedMu.Lock()
+	defer s.receivedMu.Unlock()
+	return maps.Clone(s.received)
+}
+
+// Suspend suspends the account or gives it back: every call is refused meanwhile.
+func (s *Sim) Suspend(suspended bool) { s.suspended.Store(suspended) }
 
 // Calls returns the log of API calls, oldest first.
 func (s *Sim) Calls() []APICall { return s.calls.list() }

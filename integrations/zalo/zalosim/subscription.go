@@ -65,9 +65,11 @@ func (s *Sim) Disturb(d Disturbance) {
 	}
 }
 
-// Settle waits until no webhook is due or in the air, or ctx ends. Retries and
-// delays that lie ahead of the clock, and events held back, do not count.
+// Settle does what was put off and is due by the clock, and waits until no webhook
+// is due or in the air, or ctx ends. Retries and delays that lie ahead of the
+// clock, and events held back, do not count.
 func (s *Sim) Settle(ctx context.Context) error {
+	s.agenda.doDue()
 	p := s.post
 	for {
 		p.mu.Lock()
