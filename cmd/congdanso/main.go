@@ -33,6 +33,8 @@ func commands() []command {
 		{"check", "validate settings and content; --live also asks Zalo and the procedure system", cmdCheck},
 		{"resume", "send again after a failover or restore; --erased FILE re-applies erasures", cmdResume},
 		{"dead-letters", "list events that could not be turned; --retry ID tries one again", cmdDeadLetters},
+		{"settings", "what can be changed while the server runs: get [NAME], set NAME VALUE", cmdSettings},
+		{"audit", "verify that nobody altered what was written down", cmdAudit},
 		{"understand", "how the sentences of a CSV file (text,intent) are understood", cmdUnderstand},
 		{"version", "print the version", cmdVersion},
 		{"help", "print this", nil},
