@@ -42,7 +42,7 @@ func dial(t testing.TB, sopt zalosim.Options, copt Options) *line {
 	srv := httptest.NewServer(sim)
 	t.Cleanup(func() { sim.Close(); srv.Close() })
 	sim.SendText(lan, "chào")
-	copt.APIURL, copt.OAID = srv.URL, zalosim.ExampleOAID
+	copt.APIURL, copt.ZNSURL, copt.OAID = srv.URL, srv.URL, zalosim.ExampleOAID
 	if copt.Tokens == nil {
 		copt.Tokens = FixedToken(sim.AccessToken())
 	}
@@ -297,9 +297,14 @@ func TestNewRefusesAddresses(t *testing.T) {
 		if _, err := New(Options{APIURL: bad}); err == nil {
 			t.Errorf("%q was taken for an address", bad)
 		}
+		if _, err := New(Options{ZNSURL: bad}); err == nil {
+			t.Errorf("%q was taken for the address of templates", bad)
+		}
 	}
 	if c, err := New(Options{}); err != nil || c.urls[pathSend].String() != "https://openapi.zalo.me/v3.0/oa/message/cs" {
 		t.Errorf("default address: %v", err)
+	} else if got := c.urls[pathPhone].String(); got != "https://business.openapi.zalo.me/message/template" {
+		t.Errorf("default address of templates: %s", got)
 	}
 }
 

@@ -60,6 +60,18 @@ func TestEveryCodeHasItsClass(t *testing.T) {
 			t.Errorf("host %d: %d codes are classified, this test knows %d", h, have, n)
 		}
 	}
+	// By user id the account's codes hold, and for the template those by phone.
+	for code, want := range map[int]delivery.Class{
+		-227: drop, -217: drop, -249: drop, -211: quota, -204: human, -234: night, -320: human, -32: notSent,
+		-131: human, -146: human, -1121: drop, -1122: drop, -1124: drop, -144: quota, -100: wait, -124: notSent,
+	} {
+		if got, known := classOf(hostTemplate, code, ""); got != want || !known {
+			t.Errorf("template by user id, %d: %s (known %v), want %s", code, got, known, want)
+		}
+	}
+	if got, known := classOf(hostTemplate, -999999, ""); got != wait || known {
+		t.Errorf("an unknown code: %s, known %v; want a few more tries", got, known)
+	}
 	if got, known := classOf(hostOA, -999999, ""); got != wait || known {
 		t.Errorf("an unknown code: %s, known %v; want a few more tries", got, known)
 	}

@@ -53,7 +53,9 @@ func (s *Sim) AddUser(u User) {
 	if u.Name == "" {
 		u.Name = p.Name
 	}
-	delete(s.phones, p.Phone)
+	if s.phones[p.Phone] == p {
+		delete(s.phones, p.Phone)
+	}
 	p.User = u
 	if u.Phone != "" {
 		s.phones[u.Phone] = p
