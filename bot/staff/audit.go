@@ -65,27 +65,25 @@ func (s *Store) Audit(ctx context.Context, tx pgx.Tx, e Entry) error {
 	}
 	r := Record{Actor: e.Actor.ID, Action: e.Action, Object: e.Object, Agency: e.Agency, Result: e.Result, IP: e.Actor.IP}
 	var last time.Time
-	batch := &pgx.Batch{}
-	// The lock has a statement of its own: the next one sees what its last holder wrote.
-	batch.Queue(`SELECT pg_advisory_xact_lock($1)`, auditLock)
+	var sound bool
+	// The lock comes by itself, before a statement about the table is even parsed:
+	// the next one sees what the lock's last holder wrote, and whoever waits here
+	// stands in no way of a partition being dropped (see Tidy).
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, auditLock); err != nil {
+		return fmt.Errorf("audit %s: %w", e.Action, err)
+	}
 	// By the primary keys of the partitions, read backwards. The detail is hashed as
 	// Postgres writes it.
-	batch.Queue(`
+	err = tx.QueryRow(ctx, `
 SELECT coalesce(a.seq, 0), coalesce(a.hash, ''), coalesce(a.at, '0001-01-01T00:00:00Z'), d.detail::jsonb::text,
        current_setting('transaction_isolation') = 'read committed'
 FROM (SELECT $1::text) d (detail) LEFT JOIN (SELECT seq, hash, at FROM audit ORDER BY seq DESC LIMIT 1) a ON true`,
-		string(detail)).QueryRow(func(row pgx.Row) error {
-		var sound bool
-		if err := row.Scan(&r.Seq, &r.Prev, &last, &r.Detail, &sound); err != nil {
-			return err
-		}
-		if !sound {
-			return errors.New("the transaction does not see the newest entry")
-		}
-		return nil
-	})
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		string(detail)).Scan(&r.Seq, &r.Prev, &last, &r.Detail, &sound)
+	if err != nil {
 		return fmt.Errorf("audit %s: %w", e.Action, err)
+	}
+	if !sound {
+		return fmt.Errorf("audit %s: the transaction does not see the newest entry", e.Action)
 	}
 	r.Seq++
 	r.At = s.now().UTC().Truncate(time.Microsecond)

@@ -49,7 +49,7 @@ func (f fixture) verify() (rows int, broken string) {
 var strange = []staff.Entry{
 	{Actor: atShell, Action: "test.plain"},
 	{Actor: staff.Actor{ID: "x", IP: "2001:db8::1"}, Action: "test.full", Object: "thing:1", Agency: "mau", Result: "refused",
-		Detail: map[string]any{"z": 1, "aa": 1.50, "b": []any{nil, true, 1e21, "dấu \" \\ \n <&>"}, "nested": map[string]any{"y": "", "x": -0.0}}},
+		Detail: map[string]any{"z": 1, "aa": 1.50, "b": []any{nil, true, 1e21, "dấu \" \\ \n <&>"}, "nested": map[string]any{"y": "", "x": -0.5}}},
 	{Actor: atShell, Action: "test.numbers", Detail: map[string]any{"max": uint64(1<<64 - 1), "tiny": 1e-9, "int": int64(-5)}},
 }
 
