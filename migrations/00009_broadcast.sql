@@ -59,11 +59,13 @@ CREATE TABLE broadcast_run (
     cleared             boolean NOT NULL DEFAULT false, -- count and cost are as approved, or an approver said go
     recipients          bigint,                     -- once whole
     cost                bigint,
+    sweep               boolean NOT NULL DEFAULT false, -- it was ended early: what still waits of it is to be skipped
     cause               text,                       -- why it asks, is paused, was missed or cancelled
     started_at          timestamptz,
     ended_at            timestamptz,
     expires_at          timestamptz,
     UNIQUE (broadcast, at)
 );
+CREATE INDEX broadcast_run_sweep ON broadcast_run (id) WHERE sweep;
 CREATE INDEX broadcast_run_live ON broadcast_run (state, at)
     WHERE state IN ('scheduled', 'freezing', 'asking', 'running', 'paused');

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -14,6 +14,7 @@ import (
 	"congdanso/bot/seal"
 	"congdanso/bot/setting"
 	"congdanso/bot/staff"
+	"congdanso/bot/unit"
 )
 
 // Options are what a store works with.
@@ -23,10 +24,10 @@ type Options struct {
 	Push  *push.Store
 	Staff *staff.Store
 	Texts bot.Texts
+	// Units turns codes of communes, old and new ones, into those of today.
+	Units *unit.Units
 	// Values are the settings of now: costs and budgets.
 	Values func() setting.Values
-	// TZ is where people live: cron expressions and nights are read there.
-	TZ *time.Location
 	// PublicURL is how the world reaches short links.
 	PublicURL string
 	// Alarm tells the operators by mail, under a content key.
@@ -37,10 +38,13 @@ type Options struct {
 // may go, and what they say.
 type Store struct {
 	Options
+
+	mu    sync.Mutex
+	ready map[int64]*Rendering // by run
 }
 
 // NewStore returns a store.
-func NewStore(o Options) *Store { return &Store{o} }
+func NewStore(o Options) *Store { return &Store{Options: o, ready: map[int64]*Rendering{}} }
 
 // broadcastColumns are what scanBroadcast reads.
 const broadcastColumns = `id, oa_id, authors, state, version, definition, coalesce(note, ''),

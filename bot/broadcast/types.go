@@ -160,18 +160,6 @@ type Target struct {
 	Cities []int `json:"cities,omitempty"`
 }
 
-// What one half of this package (audience, list, body, link, article, followers)
-// gives the other (life, approval, schedule, runs, plan, report), all of *Store:
-//
-//	selectAudience(d Definition, q audienceQuery) (sql string, args []any, err error)
-//	checkContent(ctx, b Broadcast, now time.Time) error  // *Refused: what Submit refuses in body and audience
-//	render(ctx, run int64, d Definition, people []push.Person) ([]push.Content, error)
-//	listDigest(ctx, tx pgx.Tx, list int64) ([]byte, error)  // part of what an approval is bound to
-//	clicks(ctx, run int64) (int64, error)
-//
-// Runs of articles are launched to the state running without copies; article.go
-// carries them out and ends them with finish.
-
 // audienceQuery is a part of an audience under one rule. Members are rows of
 // citizen; the part is a range of their keys, so that the work of a statement is
 // bounded however few of them belong to the audience.

@@ -1,0 +1,333 @@
+package broadcast
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"congdanso/bot"
+	"congdanso/bot/staff"
+)
+
+// system is who acts when a moment has come and nobody has to decide any more.
+var system = staff.Actor{ID: "system"}
+
+// mostMade bounds the occurrences made in one go, after a long outage.
+const mostMade = 2500
+
+// Tick does what the moment asks for: it makes the occurrences of approved
+// broadcasts, launches those whose time has come, says which were missed, and
+// freezes audiences. Any number of instances may do so at once; what one of them
+// holds the others pass over. What fails holds up nothing else and is tried again
+// at the next Tick.
+func (s *Store) Tick(ctx context.Context, now time.Time) error {
+	return errors.Join(
+		s.each(ctx, `
+SELECT b.id FROM broadcast b WHERE b.state IN ('approved', 'scheduled')
+AND NOT EXISTS (SELECT FROM broadcast_run r WHERE r.broadcast = b.id AND r.state = 'scheduled') ORDER BY b.id`,
+			func(id int64) error { return s.schedule(ctx, id, now) }),
+		// By broadcast_run_live. What is more urgent goes first.
+		s.each(ctx, `SELECT id FROM broadcast_run WHERE state = 'scheduled' AND at <= $1 ORDER BY class, at, id`,
+			func(id int64) error { return s.launch(ctx, id, now) }, now),
+		// Before anything is frozen: a correction goes to who was sent the wrong one.
+		s.sweep(ctx, now),
+		s.each(ctx, `SELECT id FROM broadcast_run WHERE state IN ('freezing', 'asking') ORDER BY class, started_at, id`,
+			func(id int64) error { return s.advance(ctx, id, now) }),
+	)
+}
+
+// each calls do for every id the statement names.
+func (s *Store) each(ctx context.Context, sql string, do func(id int64) error, args ...any) error {
+	rows, err := s.Pool.Query(ctx, sql, args...)
+	if err != nil {
+		return fmt.Errorf("look for broadcasts: %w", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return fmt.Errorf("look for broadcasts: %w", err)
+	}
+	var errs []error
+	for _, id := range ids {
+		if err := do(id); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// held reads a broadcast and holds it; nil when somebody else does.
+func held(ctx context.Context, tx pgx.Tx, id int64) (*Broadcast, error) {
+	rows, err := tx.Query(ctx, `SELECT `+broadcastColumns+` FROM broadcast WHERE id = $1 FOR UPDATE SKIP LOCKED`, id)
+	b, err := one(rows, err, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return &b, err
+}
+
+// schedule makes the occurrences of a broadcast up to now, and the next one. An
+// occurrence follows the last one made, never the clock alone: however the clock
+// jumps, none is made twice and none is left out.
+func (s *Store) schedule(ctx context.Context, id int64, now time.Time) error {
+	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		b, err := held(ctx, tx, id)
+		if err != nil || b == nil || b.State != Approved && b.State != Scheduled {
+			return err
+		}
+		from := b.ApprovedAt
+		var last *time.Time
+		if err := tx.QueryRow(ctx, `SELECT max(at) FROM broadcast_run WHERE broadcast = $1`, id).Scan(&last); err != nil {
+			return err
+		}
+		if last != nil && last.After(from) {
+			from = *last
+		}
+		times := b.occurrences(from, now)
+		if len(times) == 0 {
+			live, err := liveRun(ctx, tx, id)
+			if err != nil || live != nil {
+				return err
+			}
+			return s.lapse(ctx, tx, b, "approval_ended", now)
+		}
+		// By the unique key of broadcast and time.
+		_, err = tx.Exec(ctx, `
+INSERT INTO broadcast_run (broadcast, oa_id, kind, class, at, latest_at, state)
+SELECT $1, $2, $3, $4, t, t + $5::interval, 'scheduled' FROM unnest($6::timestamptz[]) t
+ON CONFLICT (broadcast, at) DO NOTHING`, id, b.OA, b.Kind, b.class(), b.Schedule.LatestStart, times)
+		if err != nil {
+			return err
+		}
+		if b.State == Scheduled {
+			return nil
+		}
+		b.State = Scheduled
+		if err := b.save(ctx, tx, now); err != nil {
+			return err
+		}
+		return s.audit(ctx, tx, system, "schedule", id, b.Agency, map[string]any{"first": times[0]})
+	})
+	if err != nil {
+		return fmt.Errorf("schedule broadcast %d: %w", id, err)
+	}
+	return nil
+}
+
+// occurrences are the times after from up to now, and the first one after now.
+func (b *Broadcast) occurrences(from, now time.Time) []time.Time {
+	switch {
+	case b.Schedule.Recurring():
+	case !b.Schedule.At.IsZero():
+		return []time.Time{b.Schedule.At}
+	default:
+		return []time.Time{b.ApprovedAt}
+	}
+	var times []time.Time
+	for at := b.Schedule.next(from); !at.IsZero() && !at.After(b.ApprovedUntil) && len(times) < mostMade; at = b.Schedule.next(at) {
+		times = append(times, at)
+		if at.After(now) {
+			break
+		}
+	}
+	return times
+}
+
+// lapse takes an approved broadcast back to a draft because its approval no longer
+// holds, and tells the operators.
+func (s *Store) lapse(ctx context.Context, tx pgx.Tx, b *Broadcast, why string, now time.Time) error {
+	if err := b.void(ctx, tx); err != nil {
+		return err
+	}
+	b.Note = s.Texts.Text(bot.Vietnamese, "broadcast.lapsed."+why, nil)
+	b.Version++
+	if err := b.save(ctx, tx, now); err != nil {
+		return err
+	}
+	s.Alarm("broadcast.alert.lapsed", "ID", b.ID, "Why", b.Note)
+	return s.audit(ctx, tx, system, "lapse", b.ID, b.Agency, map[string]any{"why": why})
+}
+
+// launch begins a run whose time has come, unless it is too late for it, it is
+// held, an earlier run still goes, or what was approved no longer stands.
+func (s *Store) launch(ctx context.Context, run int64, now time.Time) error {
+	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		var id int64
+		err := tx.QueryRow(ctx, `SELECT broadcast FROM broadcast_run WHERE id = $1`, run).Scan(&id)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil // taken back meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		b, err := held(ctx, tx, id)
+		if err != nil || b == nil {
+			return err
+		}
+		r, err := readRun(ctx, tx, `id = $1 AND state = 'scheduled' FOR UPDATE`, run)
+		if err != nil || r == nil {
+			return err
+		}
+		if now.After(r.LatestAt) {
+			return s.miss(ctx, tx, b, r, now)
+		}
+		if b.State == Paused {
+			return nil
+		}
+		if live, err := liveRun(ctx, tx, id); err != nil || live != nil {
+			return err
+		}
+		approved, why, err := s.stands(ctx, tx, b, now)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			return s.lapse(ctx, tx, b, why, now)
+		}
+		return s.begin(ctx, tx, b, r, approved, now)
+	})
+	if err != nil {
+		return fmt.Errorf("launch run %d: %w", run, err)
+	}
+	return nil
+}
+
+// begin launches a run under the definition of this moment.
+func (s *Store) begin(ctx context.Context, tx pgx.Tx, b *Broadcast, r *Run, approved Seen, now time.Time) error {
+	if b.Corrects != 0 {
+		// Nobody is sent the wrong one any more: from here on it is known who was.
+		if err := s.endCorrected(ctx, tx, b.Corrects, now); err != nil {
+			return err
+		}
+	}
+	state := RunFreezing
+	if b.Kind == Article {
+		state = RunRunning
+	}
+	_, err := tx.Exec(ctx, `
+UPDATE broadcast_run SET state = $2, definition = $3, approved_recipients = $4, approved_cost = $5,
+    frozen_at = $6, started_at = $6, expires_at = $7
+WHERE id = $1`, r.ID, state, b.Definition, approved.Recipients, approved.Cost, now, now.Add(b.ExpiresAfter))
+	if err != nil {
+		return err
+	}
+	b.State = Running
+	if err := b.save(ctx, tx, now); err != nil {
+		return err
+	}
+	return s.audit(ctx, tx, system, "launch", b.ID, b.Agency, map[string]any{"run": r.ID, "at": r.At})
+}
+
+// endCorrected cancels what still goes of a broadcast whose correction begins.
+func (s *Store) endCorrected(ctx context.Context, tx pgx.Tx, id int64, now time.Time) error {
+	wrong, err := lock(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	switch wrong.State {
+	case Done, Missed, Cancelled:
+		return nil
+	}
+	if err := cancelRuns(ctx, tx, id, causeCorrected, now); err != nil {
+		return err
+	}
+	wrong.State = Cancelled
+	return wrong.save(ctx, tx, now)
+}
+
+// stands tells whether everything a broadcast's approval rests on still does: the
+// hash, the number of approvers, their roles at this moment, and its time. Why is
+// the key below broadcast.lapsed of what does not.
+func (s *Store) stands(ctx context.Context, tx pgx.Tx, b *Broadcast, now time.Time) (approved Seen, why string, err error) {
+	if !b.ApprovedUntil.IsZero() && now.After(b.ApprovedUntil) {
+		return approved, "approval_ended", nil
+	}
+	rows, err := tx.Query(ctx, `
+SELECT approver, hash, recipients, cost FROM broadcast_approval WHERE broadcast = $1 ORDER BY at`, b.ID)
+	if err != nil {
+		return approved, "", err
+	}
+	type approval struct {
+		Approver         string
+		Hash             []byte
+		Recipients, Cost int64
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[approval])
+	if err != nil {
+		return approved, "", err
+	}
+	if len(list) < b.approversNeeded() {
+		return approved, "not_approved", nil
+	}
+	hash, err := s.hash(ctx, tx, b.Definition)
+	if err != nil {
+		return approved, "", err
+	}
+	for i, a := range list {
+		if !bytes.Equal(a.Hash, hash) {
+			return approved, "changed", nil
+		}
+		err := s.permit(ctx, tx, rules["approve"], staff.Actor{ID: a.Approver}, b.Agency)
+		var forbidden *staff.Forbidden
+		if errors.As(err, &forbidden) {
+			return approved, "approver_withdrawn", nil
+		}
+		if err != nil {
+			return approved, "", err
+		}
+		// The least that any of them approved is what all of them approved.
+		if i == 0 || a.Recipients < approved.Recipients {
+			approved.Recipients = a.Recipients
+		}
+		if i == 0 || a.Cost < approved.Cost {
+			approved.Cost = a.Cost
+		}
+	}
+	return approved, "", nil
+}
+
+// miss ends a run that was found after its latest start: nothing of it is sent.
+func (s *Store) miss(ctx context.Context, tx pgx.Tx, b *Broadcast, r *Run, now time.Time) error {
+	return s.end(ctx, tx, b, r, RunMissed, causeLate, now)
+}
+
+// end ends a run, and with it a broadcast that has no further one.
+func (s *Store) end(ctx context.Context, tx pgx.Tx, b *Broadcast, r *Run, state RunState, cause string, now time.Time) error {
+	_, err := tx.Exec(ctx, `
+UPDATE broadcast_run SET state = $2, cause = nullif($3, ''), ended_at = $4, sweep = $2 = 'missed' AND started_at IS NOT NULL
+WHERE id = $1`, r.ID, state, cause, now)
+	if err != nil {
+		return fmt.Errorf("end run: %w", err)
+	}
+	switch {
+	case !b.Schedule.Recurring():
+		b.State = Done
+		if state == RunMissed {
+			b.State = Missed
+		}
+		if err := s.listDone(ctx, tx, b, now); err != nil {
+			return err
+		}
+	case b.State == Running:
+		b.State = Scheduled
+	}
+	if err := b.save(ctx, tx, now); err != nil {
+		return err
+	}
+	if state == RunMissed {
+		s.Alarm("broadcast.alert.missed", "ID", b.ID, "At", s.Texts.Moment(bot.Vietnamese, r.At, now))
+	}
+	return s.audit(ctx, tx, system, string(state), b.ID, b.Agency, map[string]any{"run": r.ID, "cause": cause})
+}
+
+// listDone lets the uploaded list of a broadcast that has ended go, some time after
+// its report can be read.
+func (s *Store) listDone(ctx context.Context, tx pgx.Tx, b *Broadcast, now time.Time) error {
+	if b.Audience.List == 0 {
+		return nil
+	}
+	return s.ListReported(ctx, tx, b.Audience.List, now)
+}
