@@ -85,7 +85,6 @@ CREATE TABLE article_run (
     oa_id        text COLLATE "C" NOT NULL,
     state        text COLLATE "C" NOT NULL CHECK (state IN
         ('drafted', 'creating', 'created', 'ready', 'sending', 'sent', 'failed', 'unknown', 'cancelled')),
-    article      jsonb NOT NULL,              -- as it shall be: public, nobody's data
     at_zalo      bytea,                       -- digest of what Zalo was given last
     target       jsonb NOT NULL,
     token        text,

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"congdanso/bot/citizen"
 )
 
 // Why a member of an audience is not written to.
@@ -44,7 +46,7 @@ func audienceSQL(b Broadcast, q audienceQuery, include, exclude []string) (strin
 		// By consent_open.
 		consent = `
 LEFT JOIN (SELECT DISTINCT k.citizen FROM consent k
-	WHERE ` + in("k") + ` AND k.purpose = ` + w.arg(b.Purpose) + ` AND k.withdrawn_at IS NULL AND k.given_at <= ` + at + `) k
+	WHERE ` + in("k") + ` AND k.purpose = ` + w.arg(citizen.PurposeTopic(b.Purpose)) + ` AND k.withdrawn_at IS NULL AND k.given_at <= ` + at + `) k
 	ON k.citizen = c.citizen`
 	}
 	sql := `
