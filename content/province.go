@@ -17,6 +17,8 @@ type Province struct {
 	Facts map[string]map[string]string `toml:"facts"`
 	// Dossier is what the look-up of dossiers must know.
 	Dossier DossierPack `toml:"dossier"`
+	// Zalo is how Zalo knows the province.
+	Zalo ZaloPack `toml:"zalo"`
 	// Sample is true where facts were filled in from the sample pack.
 	Sample bool `toml:"-"`
 }
@@ -36,6 +38,13 @@ type DossierPack struct {
 	Statuses map[string]int `toml:"statuses"`
 	// Issuers name who issues codes of a foreign prefix, by prefix and language.
 	Issuers map[string]map[string]string `toml:"issuers"`
+}
+
+// ZaloPack is how Zalo knows the province.
+type ZaloPack struct {
+	// Cities are the numbers of the province in Zalo's own list, which is older than
+	// the mergers: one for each province it was made of.
+	Cities []int `toml:"zalo_cities"`
 }
 
 // requiredFacts are those without which the channel cannot say whose it is.
