@@ -1,6 +1,7 @@
 package zalosim
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"time"
@@ -75,6 +76,7 @@ func (in *articleContent) read(s *Sim, body []byte) *answer {
 	if json.Unmarshal(body, in) != nil {
 		return invalid("body")
 	}
+	in.Status, in.Comment = cmp.Or(in.Status, "hide"), cmp.Or(in.Comment, "show")
 	switch {
 	case in.Type != "normal":
 		return invalid("type")
@@ -86,11 +88,11 @@ func (in *articleContent) read(s *Sim, body []byte) *answer {
 		return invalid("cover_type")
 	case !s.publicURL(in.Cover.URL):
 		return invalid("photo_url")
-	case !shown(in.Cover.Status, ""):
+	case !isStatus(in.Cover.Status):
 		return invalid("cover.status")
-	case !shown(in.Status, "hide"):
+	case !isStatus(in.Status):
 		return invalid("status")
-	case !shown(in.Comment, "show"):
+	case !isStatus(in.Comment):
 		return invalid("comment")
 	case len(in.Body) == 0:
 		return invalid("body")
@@ -103,16 +105,10 @@ func (in *articleContent) read(s *Sim, body []byte) *answer {
 			return invalid("body")
 		}
 	}
-	if in.Status == "" {
-		in.Status = "hide"
-	}
 	return nil
 }
 
-// shown reports whether a status is one; empty is only where there is a default.
-func shown(status, otherwise string) bool {
-	return status == "show" || status == "hide" || status == "" && otherwise != ""
-}
+func isStatus(word string) bool { return word == "show" || word == "hide" }
 
 func (s *Sim) createArticle(c *call) answer {
 	var in articleContent

@@ -40,3 +40,21 @@ func BenchmarkSendWithReceipts(b *testing.B) {
 		b.Fatal("nothing was taken")
 	}
 }
+
+// BenchmarkTemplate is what one push costs the stand-in without receipts, as in a
+// broadcast to many.
+func BenchmarkTemplate(b *testing.B) {
+	s := New(Options{RatePerMinute: -1, KeepLog: -1, KeepMessages: -1, NoEchoes: true, NoReceipts: true, Templates: []Template{notice}})
+	s.AddUser(User{ID: lan})
+	token := s.AccessToken()
+	body := []byte(byUser(lan, "77", `{"code":"H42.16-240612-0001","day":"23/11/2026"}`))
+	b.ReportAllocs()
+	for b.Loop() {
+		r := httptest.NewRequest(http.MethodPost, PathTemplate, bytes.NewReader(body))
+		r.Header.Set("access_token", token)
+		s.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	if n := s.Received()[lan]; int64(n) != s.Accepted() {
+		b.Fatalf("%d received of %d", n, s.Accepted())
+	}
+}

@@ -2,10 +2,12 @@
 // this project makes of the Official Account API, refuses what Zalo would refuse,
 // and delivers signed webhooks.
 //
-// A *Sim is an http.Handler that serves the OpenAPI and the OAuth paths on one
-// host. Run delivers the webhooks. People are played through methods (Follow,
-// SendText, Tap, …), Zalo's moods through Fault and Disturb, time through Clock.
-// It keeps everything in memory, in bounded logs.
+// A *Sim is an http.Handler that serves the OpenAPI, the paths of template
+// messages by phone, and OAuth, on one host. Run delivers the webhooks. People are
+// played through methods (Follow, SendText, Tap, …), Zalo's reviewers through
+// PutTemplate and SetTemplateStatus, its moods through Fault, Disturb, Suspend and
+// StallArticles, time through Clock. It keeps everything in memory, in bounded
+// logs.
 //
 // What Zalo's documents leave open is an option, with the default that the
 // evidence suggests. Where a rule's exact working is unknown (the minute of the
