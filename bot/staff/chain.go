@@ -42,7 +42,7 @@ type Broken struct {
 func (e *Broken) Error() string { return fmt.Sprintf("the audit breaks at entry %d: %s", e.Seq, e.Why) }
 
 // verifyPage is how many entries Verify reads at once.
-const verifyPage = 1000
+const verifyPage = 500
 
 // Verify follows the chain from the oldest entry kept to the newest, and tells how
 // many entries fit; the error is *Broken where one does not. Whoever owns the
