@@ -45,12 +45,14 @@ CREATE TABLE push (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000);
 ALTER TABLE push ALTER COLUMN body SET STORAGE EXTERNAL;
 CREATE UNIQUE INDEX push_key ON push (oa_id, citizen, key) WHERE key IS NOT NULL;
--- What is fed next: notices by time, copies by run and person.
-CREATE INDEX push_due ON push (oa_id, class, due_at, citizen, source) WHERE state = 'pending' AND kind <> 'broadcast';
-CREATE INDEX push_run ON push (source, oa_id, citizen) WHERE state = 'pending' AND kind = 'broadcast';
+-- What is fed next: notices by time, copies by run and person, digests by hour.
+CREATE INDEX push_due ON push (oa_id, class, due_at, citizen, source) WHERE state = 'pending' AND kind <> 'broadcast' AND NOT digest;
+CREATE INDEX push_run ON push (source, oa_id, citizen) WHERE state = 'pending' AND kind = 'broadcast' AND NOT digest;
+CREATE INDEX push_digest ON push (oa_id, due_at, citizen) WHERE state = 'pending' AND digest;
 -- What waits for a word, or for a person's decision.
-CREATE INDEX push_waiting ON push (source, state) WHERE state IN ('held', 'unknown');
+CREATE INDEX push_waiting ON push (source, oa_id, citizen) WHERE state IN ('held', 'unknown');
 CREATE INDEX push_ends ON push (expires_at) WHERE state IN ('pending', 'held');
+CREATE INDEX push_made ON push (made_at) WHERE kind <> 'broadcast';
 
 -- Counts by state, as differences: whoever changes states adds rows here in the same
 -- transaction, nobody waits for a counter, and a job folds them. Source 0 holds the
@@ -105,14 +107,12 @@ CREATE TABLE push_rung (
     PRIMARY KEY (oa_id, rung, what)
 );
 
--- Which instance feeds pushes to delivery, and whether it holds back because calls
--- end without an answer.
+-- Which instance feeds pushes to delivery: a matter of not getting in each other's
+-- way, for a push is queued only where it is still pending.
 CREATE TABLE push_feed (
-    oa_id      text COLLATE "C" PRIMARY KEY,
-    instance   text COLLATE "C" NOT NULL,
-    until      timestamptz NOT NULL,
-    unanswered smallint NOT NULL DEFAULT 0,   -- calls in a row
-    probe_at   timestamptz                    -- one push then, to see whether Zalo answers again
+    oa_id    text COLLATE "C" PRIMARY KEY,
+    instance text COLLATE "C" NOT NULL,
+    until    timestamptz NOT NULL
 );
 
 -- Zalo's own description of the templates in use.

@@ -20,6 +20,9 @@ func (z instantZalo) Send(_ context.Context, _ bot.CitizenID, m bot.Message) (Re
 	z.wg.Done()
 	return Receipt{MsgID: m.Text}, nil
 }
+func (z instantZalo) Template(context.Context, bot.CitizenID, bot.Template) (Receipt, error) {
+	return Receipt{}, nil
+}
 func (z instantZalo) Do(context.Context, bot.CitizenID, bot.Call) error { return nil }
 
 // BenchmarkReplies measures replies from their turn's commit to Zalo's answer,

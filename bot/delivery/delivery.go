@@ -14,7 +14,7 @@
 // is in recover.go: it is unknown, its echo is looked for, and a reply is sent
 // once more. Held rows wait for something outside: the citizen's next word.
 //
-// Replies take a short cut. Prepare reserves a place in the air and a slot of
+// Replies take a short cut, and so do pushes (see reserve.go). Prepare reserves a place in the air and a slot of
 // the rate limit before the turn's transaction begins; the row is then inserted
 // as sending by that transaction itself, and Hand starts the call without
 // another statement. At any moment no more rows of an instance are in sending
@@ -67,12 +67,20 @@ type Limiter interface {
 	Throttled()
 }
 
-// Item is something to be delivered: a message or a call.
+// Item is something to be delivered: a message, a template or a call.
 type Item struct {
 	To       bot.CitizenID
 	Priority Priority
 	Message  *bot.Message
+	Template *bot.Template
 	Call     *bot.Call
+	// Refs are what a push is sent for, and Rung the rung of the ladder it goes by:
+	// the ledger's own numbers and words (see Ledger). A push that Zalo refuses for
+	// good, or that is too late, leaves the outbox and is the ledger's again.
+	Refs []int64
+	Rung string
+	// NotAfter, when set, is the last moment at which its call may begin.
+	NotAfter time.Time
 	// NotBefore delays it; zero means now.
 	NotBefore time.Time
 	// ExpiresAt is when it is dropped undelivered; zero means half an hour from
@@ -91,14 +99,30 @@ type Item struct {
 	ticket *ticket
 }
 
-// Kinds of rows: a message, or a call's own kind.
-const kindMessage = "message"
+// Kinds of rows: a message, a template, or a call's own kind. Only calls can be made
+// twice without harm.
+const (
+	kindMessage  = "message"
+	kindTemplate = "template"
+)
 
 func (it *Item) kind() string {
-	if it.Call != nil {
+	switch {
+	case it.Call != nil:
 		return string(it.Call.Kind)
+	case it.Template != nil:
+		return kindTemplate
 	}
 	return kindMessage
+}
+
+func (it *Item) contents() (n int) {
+	for _, given := range []bool{it.Message != nil, it.Template != nil, it.Call != nil} {
+		if given {
+			n++
+		}
+	}
+	return n
 }
 
 // window is how long after an interaction Zalo takes a consultation message
@@ -107,7 +131,7 @@ const window = 7 * 24 * time.Hour
 
 // Alarm is something the operators should know. It names no person.
 type Alarm struct {
-	Kind  string // "human": a kind of call was refused for good; "unknown": a notice's fate is unknown
+	Kind  string // "human": a kind of call was refused for good; "unknown": a notice's fate is unknown; "unanswered": pushes rest
 	Call  string // the kind of call: message, tag, …
 	Code  int    // Zalo's code, if any
 	Words string // Zalo's words
@@ -148,6 +172,8 @@ type Options struct {
 	Paused bool
 	// Alarm is told what the operators should know. It must not block.
 	Alarm func(Alarm)
+	// Ledger keeps the books of pushes; nil where none are sent.
+	Ledger Ledger
 }
 
 func (o Options) withDefaults() Options {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
@@ -183,8 +184,14 @@ func (o *Outbox) review(j *job, now time.Time) (v verdict, send bool) {
 		return verdict{outcome: outcomeDropped, cause: causeCrowded}, false
 	case !j.window.IsZero() && !now.Before(j.window):
 		return o.outsideWindow(j, verdict{}), false
+	case !until.IsZero() && j.push() && j.kind == kindTemplate:
+		return verdict{outcome: outcomeFailed, class: ClassHuman, cause: causeResting}, false
 	case !until.IsZero():
 		return verdict{state: statePending, due: until}, false
+	case j.push() && !j.probe:
+		if until := o.brake.until(); !until.IsZero() {
+			return verdict{state: statePending, due: until.Add(yield)}, false
+		}
 	}
 	return v, true
 }
@@ -229,14 +236,28 @@ func (o *Outbox) deliver(j *job) {
 		o.finish(j, verdict{state: statePending, due: j.created})
 		return
 	}
+	if j.push() { // it came here without being looked at
+		if v, send := o.review(j, o.opt.Now()); !send {
+			o.health.untried()
+			o.finish(j, v)
+			return
+		}
+	}
 	began := o.opt.Now()
 	ctx, cancel := context.WithTimeout(o.work, o.opt.CallLimit)
 	defer cancel()
 	var r Receipt
 	var err error
-	if j.call != nil {
+	switch {
+	case j.call != nil:
 		err = o.zalo.Do(ctx, j.who, *j.call)
-	} else {
+	case j.template != nil:
+		t := *j.template
+		if t.Phone != "" {
+			t.TrackingID = trackingID(j)
+		}
+		r, err = o.zalo.Template(ctx, j.who, t)
+	default:
 		r, err = o.zalo.Send(ctx, j.who, *j.msg)
 	}
 	if o.afterCall != nil {
@@ -244,6 +265,9 @@ func (o *Outbox) deliver(j *job) {
 	}
 	o.meter.called(o.opt.Now().Sub(began))
 	v := o.judge(j, r, err)
+	if j.push() {
+		o.heard(v)
+	}
 	if v.msgID != "" {
 		o.notes.claim(v.msgID, j.secret)
 	}
@@ -266,12 +290,30 @@ func (o *Outbox) deliver(j *job) {
 	o.finish(j, v)
 }
 
+// heard tells the brake how the call of a push ended.
+func (o *Outbox) heard(v verdict) {
+	switch {
+	case v.unsure:
+		if o.brake.cutOff(o.opt.Now()) {
+			slog.Error("calls of pushes end without an answer; one a minute tries whether Zalo answers again", "cause", v.cause)
+			o.opt.Alarm(Alarm{Kind: "unanswered", Call: kindMessage})
+		}
+	case !v.broken && !v.throttl:
+		o.brake.answered(v.outcome == outcomeSent)
+	}
+}
+
+// trackingID is what a template by phone carries, so that its receipt finds its row:
+// the person's id and the row's number.
+func trackingID(j *job) string { return j.who.User + "-" + strconv.FormatInt(j.id, 36) }
+
 // mayCall reports whether the call of j may still begin: it must end within the
 // lease, and its slot must be fresh. A call that is not begun never happened, so
 // that its row may go back to pending.
 func (o *Outbox) mayCall(j *job) bool {
 	fresh := func() bool {
-		return !o.paused.Load() && o.opt.Now().Before(j.leaseEnd.Add(-o.opt.CallLimit))
+		stopped := j.push() && !j.probe && !o.brake.until().IsZero()
+		return !o.paused.Load() && !stopped && o.opt.Now().Before(j.leaseEnd.Add(-o.opt.CallLimit))
 	}
 	if !fresh() {
 		return false

@@ -52,14 +52,15 @@ WITH now AS MATERIALIZED (
     SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint << ` + strconv.Itoa(idBits) + ` AS base
 )
 INSERT INTO outbox (oa_id, citizen, id, priority, kind, state, tries, secret, instance, due_at,
-                    created_at, expires_at, window_ends, called_at, about, body)
+                    created_at, expires_at, window_ends, called_at, about, refs, rung, body)
 SELECT w.oa_id, w.citizen, now.base + w.n - 1, w.priority, w.kind, s.state, CASE s.state WHEN 'sending' THEN 1 ELSE 0 END, w.secret,
        CASE s.state WHEN 'pending' THEN NULL ELSE $1 END,
        CASE s.state WHEN 'pending' THEN w.due_at ELSE clock_timestamp() + $2::interval END,
-       w.created_at, w.expires_at, w.window_ends, CASE s.state WHEN 'sending' THEN clock_timestamp() END, w.about, w.body
+       w.created_at, w.expires_at, w.window_ends, CASE s.state WHEN 'sending' THEN clock_timestamp() END, w.about,
+       string_to_array(w.refs, ',')::bigint[], w.rung, w.body
 FROM now, unnest($3::text[], $4::text[], $5::smallint[], $6::text[], $7::bool[], $8::bool[], $9::int[],
-            $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::bytea[])
-     WITH ORDINALITY AS w (oa_id, citizen, priority, kind, secret, mine, slot, due_at, created_at, expires_at, window_ends, about, body, n)
+            $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::bytea[])
+     WITH ORDINALITY AS w (oa_id, citizen, priority, kind, secret, mine, slot, due_at, created_at, expires_at, window_ends, about, refs, rung, body, n)
 CROSS JOIN LATERAL (SELECT CASE
     WHEN w.slot > 0 AND (current_setting('congdanso.free', true)::bool[])[w.slot] AND NOT EXISTS (
         SELECT FROM outbox e WHERE e.oa_id = w.oa_id AND e.citizen = w.citizen AND ` +
@@ -94,12 +95,12 @@ func (o *Outbox) QueueEnqueue(batch *pgx.Batch, items []Item) error {
 	prios, kinds := make([]int16, n), make([]string, n)
 	secret, mine, slots := make([]bool, n), make([]bool, n), make([]int32, n)
 	due, created, expires, windows := make([]time.Time, n), make([]time.Time, n), make([]time.Time, n), make([]*time.Time, n)
-	abouts, bodies := make([]*string, n), make([][]byte, n)
+	abouts, refs, rungs, bodies := make([]*string, n), make([]*string, n), make([]*string, n), make([][]byte, n)
 	var locks []int32
 	backlog := o.backlog[Reply].Load() || o.paused.Load() || !o.running.Load()
 	for i := range items {
 		it := items[i]
-		if it.To.IsZero() || (it.Message == nil) == (it.Call == nil) || it.Priority < 0 || it.Priority >= priorities {
+		if it.To.IsZero() || it.contents() != 1 || it.Priority < 0 || it.Priority >= priorities {
 			return fmt.Errorf("enqueue: item %d has no citizen, no priority, or not one content", i)
 		}
 		prepared := it.ticket != nil
@@ -108,7 +109,7 @@ func (o *Outbox) QueueEnqueue(batch *pgx.Batch, items []Item) error {
 		tickets[i] = t
 		oas[i], users[i] = j.who.OA, j.who.User
 		prios[i], kinds[i], secret[i], bodies[i] = int16(j.priority), j.kind, j.secret, t.body
-		mine[i] = prepared && !backlog && it.NotBefore.IsZero()
+		mine[i] = prepared && !backlog && it.NotBefore.IsZero() && !j.push()
 		created[i], expires[i], due[i] = j.created, j.expires, j.created
 		if !it.NotBefore.IsZero() {
 			due[i] = it.NotBefore
@@ -120,6 +121,9 @@ func (o *Outbox) QueueEnqueue(batch *pgx.Batch, items []Item) error {
 			about := clean(j.msg.About)
 			abouts[i] = &about
 		}
+		if j.push() {
+			refs[i], rungs[i] = optional(joinRefs(j.refs)), optional(j.rung)
+		}
 		j.leaseEnd = now.Add(o.opt.Lease)
 		if t.place {
 			locks = append(locks, lockKey(j.who))
@@ -130,7 +134,7 @@ func (o *Outbox) QueueEnqueue(batch *pgx.Batch, items []Item) error {
 		batch.Queue(lockSQL, int32(lockClass), locks)
 	}
 	batch.Queue(enqueueSQL, o.opt.Instance, o.opt.Lease, oas, users, prios, kinds, secret, mine, slots,
-		due, created, expires, windows, abouts, bodies).Query(func(rows pgx.Rows) error {
+		due, created, expires, windows, abouts, refs, rungs, bodies).Query(func(rows pgx.Rows) error {
 		var id int64
 		var state string
 		_, err := pgx.ForEachRow(rows, []any{&id, &state}, func() error {
@@ -144,6 +148,19 @@ func (o *Outbox) QueueEnqueue(batch *pgx.Batch, items []Item) error {
 		return nil
 	})
 	return nil
+}
+
+// joinRefs writes numbers as the statement reads them: arrays of arrays of
+// different lengths are nothing Postgres has.
+func joinRefs(refs []int64) string {
+	var b []byte
+	for i, ref := range refs {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, ref, 10)
+	}
+	return string(b)
 }
 
 // Enqueue puts items into the outbox inside tx; see QueueEnqueue.

@@ -77,20 +77,23 @@ func (n *notes) add(list ...note) {
 }
 
 // take returns what is to be written: no echo whose id is claimed, and nothing of
-// messages that leave no trace.
-func (n *notes) take() []note {
+// messages that leave no trace; and of whom there was an echo or a receipt that
+// nobody claimed.
+func (n *notes) take() (list []note, unclaimed []bot.CitizenID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var list []note
 	for _, w := range n.waiting {
 		claimed, secret := n.claimed(w.msgID)
 		if secret || claimed && w.kind == "echo" {
 			continue
 		}
 		list = append(list, w)
+		if !claimed && w.kind != "seen" { // who reads it has received it
+			unclaimed = append(unclaimed, w.who)
+		}
 	}
 	n.waiting = n.waiting[:0]
-	return list
+	return list, unclaimed
 }
 
 // forget drops what waits of a citizen, and waits until what was being written
@@ -167,18 +170,19 @@ func (o *Outbox) RunNotes(ctx context.Context) error {
 // back: they may read the last message days later. What cannot be written is lost:
 // it costs a statistic, or leaves an unknown so.
 func (o *Outbox) flushNotes(ctx context.Context) error {
-	echoed, err := o.writeNotes(ctx)
+	unclaimed, err := o.writeNotes(ctx)
 	if err != nil {
 		return err
 	}
-	return o.wakeUnknown(ctx, echoed)
+	return o.wakeUnknown(ctx, unclaimed)
 }
 
-// writeNotes writes what was noted, and returns of whom there were echoes.
-func (o *Outbox) writeNotes(ctx context.Context) (echoed []bot.CitizenID, err error) {
+// writeNotes writes what was noted, and returns of whom something was told that no
+// answer of Zalo's has claimed.
+func (o *Outbox) writeNotes(ctx context.Context) (unclaimed []bot.CitizenID, err error) {
 	o.notes.writing.Lock()
 	defer o.notes.writing.Unlock()
-	list := o.notes.take()
+	list, unclaimed := o.notes.take()
 	if len(list) == 0 {
 		return nil, nil
 	}
@@ -188,9 +192,6 @@ func (o *Outbox) writeNotes(ctx context.Context) (echoed []bot.CitizenID, err er
 	for i, w := range list {
 		oas[i], users[i], kinds[i], msgIDs[i], ats[i], digests[i] = w.who.OA, w.who.User, w.kind, w.msgID, w.at, w.digest
 		stones[i] = o.keys.Hash("citizen", w.who.OA, w.who.User) // as in bot/citizen
-		if w.kind == "echo" {
-			echoed = append(echoed, w.who)
-		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.opt.Lease)
 	defer cancel()
@@ -207,5 +208,5 @@ WHERE NOT EXISTS (
 		o.meter.lost(n)
 		return nil, fmt.Errorf("write %d receipts: %w", n, err)
 	}
-	return echoed, nil
+	return unclaimed, nil
 }

@@ -40,6 +40,7 @@ type Outbox struct {
 	queue  *queue
 	places places
 	health health
+	brake  brake
 	settle *group.Group[settlement]
 	notes  notes
 	meter  *meter
@@ -90,8 +91,9 @@ type ticket struct {
 
 // body is what the outbox keeps of an item, sealed.
 type body struct {
-	Message *bot.Message `json:"message,omitempty"`
-	Call    *bot.Call    `json:"call,omitempty"`
+	Message  *bot.Message  `json:"message,omitempty"`
+	Template *bot.Template `json:"template,omitempty"`
+	Call     *bot.Call     `json:"call,omitempty"`
 }
 
 // Prepare readies items for a transaction that is about to begin: it seals them,
@@ -148,8 +150,8 @@ func (o *Outbox) ticketFor(it *Item, now time.Time) *ticket {
 	if it.ticket != nil {
 		return it.ticket
 	}
-	j := &job{who: it.To, priority: it.Priority, kind: it.kind(), msg: it.Message, call: it.Call,
-		secret: it.NoHistory, event: it.EventID, created: now, expires: it.ExpiresAt}
+	j := &job{who: it.To, priority: it.Priority, kind: it.kind(), msg: it.Message, template: it.Template, call: it.Call,
+		refs: it.Refs, rung: it.Rung, secret: it.NoHistory, event: it.EventID, created: now, expires: it.ExpiresAt}
 	if it.Call != nil && it.Call.Kind == bot.CallForget {
 		j.secret = true // nothing of the person stays
 	}
@@ -160,10 +162,13 @@ func (o *Outbox) ticketFor(it *Item, now time.Time) *ticket {
 		}
 		j.expires = now.Add(life)
 	}
-	if !it.InReplyAt.IsZero() && it.Call == nil {
+	if !it.InReplyAt.IsZero() && it.Message != nil {
 		j.window = it.InReplyAt.Add(window)
 	}
-	plain, err := json.Marshal(body{it.Message, it.Call})
+	if !it.NotAfter.IsZero() && (j.window.IsZero() || it.NotAfter.Before(j.window)) {
+		j.window = it.NotAfter
+	}
+	plain, err := json.Marshal(body{it.Message, it.Template, it.Call})
 	if err != nil {
 		panic(fmt.Sprintf("encode item: %v", err)) // plain strings and numbers always encode
 	}

@@ -49,8 +49,8 @@ ANALYZE outbox; ANALYZE history; ANALYZE receipt`)
 		"leave":   {leaveSQL, []any{"x", oas, users, ids, tries, times, texts, outcomes, ints, texts, bytes}},
 		"stay": {staySQL, []any{"x", lease, lease, lease, oas, users, ids, tries, outcomes, texts, bools, bools, make([]*time.Time, n),
 			make([]time.Duration, n)}},
-		"enqueue": {enqueueSQL, []any{"x", lease, oas, users, prios, outcomes, bools, bools, slots, times, times, times, times, texts, bytes}},
-		"echo":    {echoSQL, []any{oas, users, bytes, times}},
+		"enqueue": {enqueueSQL, []any{"x", lease, oas, users, prios, outcomes, bools, bools, slots, times, times, times, times, texts, texts, texts, bytes}},
+		"echo":    {echoSQL, []any{oas, users, bytes, times, bools}},
 	} {
 		// The generic plan is the one a prepared statement ends up with.
 		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {

@@ -17,7 +17,11 @@ type job struct {
 	priority Priority
 	kind     string
 	msg      *bot.Message
+	template *bot.Template
 	call     *bot.Call
+	refs     []int64 // what a push is sent for
+	rung     string
+	probe    bool  // it tries whether Zalo answers pushes again
 	tries    int16 // calls begun
 	unsure   int16
 	secret   bool
@@ -30,6 +34,9 @@ type job struct {
 	leaseEnd time.Time // by our clock, and before Postgres's
 	slotAt   time.Time // when its slot of the rate limit was taken
 }
+
+// push reports whether a ledger keeps the books of it.
+func (j *job) push() bool { return len(j.refs) > 0 }
 
 // line is what waits for one citizen, in the order in which it has to go.
 type line struct {

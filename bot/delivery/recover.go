@@ -39,7 +39,7 @@ SET instance = $3,
     echo_until = CASE WHEN d.lost THEN clock_timestamp() + $5::interval ELSE o.echo_until END,
     blocks_until = CASE WHEN d.lost THEN coalesce(o.blocks_until, clock_timestamp() + $6::interval) ELSE o.blocks_until END
 FROM (
-    SELECT oa_id, citizen, id, state, state = 'sending' AND kind = 'message' AS lost
+    SELECT oa_id, citizen, id, state, state = 'sending' AND kind IN ('message', 'template') AS lost
     FROM outbox WHERE priority = $1 AND due_at <= now()
     ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ) d
@@ -49,7 +49,7 @@ RETURNING o.oa_id, o.citizen, o.id, o.priority, o.kind, o.state, d.lost, o.tries
     greatest(extract(epoch FROM o.echo_until - clock_timestamp()), 0)::float8, coalesce(o.cause, ''),
     o.about IS NOT NULL AND EXISTS (
         SELECT FROM outbox n WHERE n.oa_id = o.oa_id AND n.citizen = o.citizen AND n.id > o.id AND n.about = o.about),
-    o.body`
+    o.refs, coalesce(o.rung, ''), o.body`
 
 // overdueSQL asks, by the index outbox_due, since when the first row of each
 // priority that nobody has taken is due.
@@ -175,7 +175,7 @@ func (o *Outbox) queueClaim(batch *pgx.Batch, p Priority, limit int, into *[]cla
 			var echo *float64
 			var sealed []byte
 			err := rows.Scan(&c.who.OA, &c.who.User, &c.id, &c.priority, &c.kind, &c.state, &c.lost, &c.tries, &c.unsure, &c.secret,
-				&c.created, &c.expires, &window, &c.called, &c.expired, &echo, &c.cause, &c.newer, &sealed)
+				&c.created, &c.expires, &window, &c.called, &c.expired, &echo, &c.cause, &c.newer, &c.refs, &c.rung, &sealed)
 			if err != nil {
 				return err
 			}
@@ -188,7 +188,7 @@ func (o *Outbox) queueClaim(batch *pgx.Batch, p Priority, limit int, into *[]cla
 			if plain, err := o.keys.Open(bodyPurpose, sealed); err == nil {
 				var b body
 				if json.Unmarshal(plain, &b) == nil {
-					c.msg, c.call = b.Message, b.Call
+					c.msg, c.template, c.call = b.Message, b.Template, b.Call
 				}
 			}
 			*into = append(*into, c)
@@ -207,7 +207,7 @@ func (o *Outbox) sortOut(ctx context.Context, rows []claimed) error {
 			done = append(done, settlement{&c.job, verdict{outcome: outcome, cause: cause}})
 		}
 		switch {
-		case c.msg == nil && c.call == nil:
+		case c.msg == nil && c.template == nil && c.call == nil:
 			slog.Error("a stored message does not open", "class", c.priority.String())
 			leave(outcomeDropped, causeBody)
 		case c.state == stateUnknown:
@@ -244,15 +244,21 @@ func (o *Outbox) sortOut(ctx context.Context, rows []claimed) error {
 }
 
 // echoSQL finds, for unknown messages, an echo of the same words to the same
-// citizen, not older than the call, whose id no answer of Zalo's has claimed.
+// citizen, not older than the call, whose id no answer of Zalo's has claimed. For a
+// push, which nobody repeats, the receipt of a message that is none of the known
+// ones will do, unless its echo had other words.
 const echoSQL = `
 SELECT w.n::int, r.msg_id, r.at
-FROM unnest($1::text[], $2::text[], $3::bytea[], $4::timestamptz[]) WITH ORDINALITY AS w (oa_id, citizen, digest, since, n)
+FROM unnest($1::text[], $2::text[], $3::bytea[], $4::timestamptz[], $5::bool[]) WITH ORDINALITY AS w (oa_id, citizen, digest, since, push, n)
 CROSS JOIN LATERAL (
     SELECT r.msg_id, r.at FROM receipt r
-    WHERE r.oa_id = w.oa_id AND r.citizen = w.citizen AND r.at >= w.since AND r.kind = 'echo' AND r.digest = w.digest
+    WHERE r.oa_id = w.oa_id AND r.citizen = w.citizen AND r.at >= w.since
+      AND (r.kind = 'echo' AND r.digest = w.digest
+           OR w.push AND r.kind <> 'echo' AND NOT EXISTS (
+               SELECT FROM receipt e WHERE e.oa_id = w.oa_id AND e.citizen = w.citizen AND e.at >= w.since
+               AND e.kind = 'echo' AND e.msg_id = r.msg_id AND e.digest <> w.digest))
       AND NOT EXISTS (SELECT FROM history h WHERE h.oa_id = w.oa_id AND h.citizen = w.citizen
-                      AND h.at >= w.since - interval '1 minute' AND h.outgoing AND h.msg_id = r.msg_id)
+                      AND h.at >= w.since - interval '1 minute' AND (h.outgoing OR w.push) AND h.msg_id = r.msg_id)
     ORDER BY r.at LIMIT 1
 ) r`
 
@@ -271,14 +277,18 @@ func (o *Outbox) resolve(ctx context.Context, unknown []*claimed) (done []settle
 	}
 	n := len(unknown)
 	oas, users, digests, since := make([]string, n), make([]string, n), make([][]byte, n), make([]time.Time, n)
+	pushes := make([]bool, n)
 	for i, c := range unknown {
-		oas[i], users[i], digests[i] = c.who.OA, c.who.User, o.digest(c.msg.Text)
+		oas[i], users[i], pushes[i] = c.who.OA, c.who.User, c.push()
+		if c.msg != nil {
+			digests[i] = o.digest(c.msg.Text)
+		}
 		since[i] = c.created.Add(-echoBefore)
 		if c.called != nil {
 			since[i] = c.called.Add(-echoBefore)
 		}
 	}
-	rows, err := o.pool.Query(ctx, echoSQL, oas, users, digests, since)
+	rows, err := o.pool.Query(ctx, echoSQL, oas, users, digests, since, pushes)
 	if err != nil {
 		return nil, nil, fmt.Errorf("look for echoes: %w", err)
 	}

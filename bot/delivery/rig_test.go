@@ -91,6 +91,10 @@ func (z *fakeZalo) Send(ctx context.Context, to bot.CitizenID, m bot.Message) (R
 	return z.call(ctx, sent{who: to, text: m.Text})
 }
 
+func (z *fakeZalo) Template(ctx context.Context, to bot.CitizenID, t bot.Template) (Receipt, error) {
+	return z.call(ctx, sent{who: to, text: "template " + t.ID})
+}
+
 func (z *fakeZalo) Do(ctx context.Context, to bot.CitizenID, c bot.Call) error {
 	_, err := z.call(ctx, sent{who: to, text: string(c.Kind) + " " + c.Tag})
 	return err

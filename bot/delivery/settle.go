@@ -87,6 +87,7 @@ func (o *Outbox) settleAll(ctx context.Context, all []settlement) error {
 	batch := &pgx.Batch{}
 	o.queueLeave(batch, all)
 	o.queueStay(batch, all)
+	o.queueBooks(batch, all)
 	var err error
 	switch batch.Len() {
 	case 0:
@@ -185,7 +186,7 @@ func (o *Outbox) reportUnknown(j *job) {
 // masked, sealed.
 func (o *Outbox) historyBody(j *job) []byte {
 	if j.msg == nil || j.secret {
-		return nil
+		return nil // of a template it keeps when and by which rung it went, no values
 	}
 	text := j.msg.Text
 	if f := j.msg.AskContact; f != nil {

@@ -31,6 +31,7 @@ const (
 	causeBody     = "body does not open"
 	causeSetAside = "set aside"
 	causeReported = "reported" // of an unknown one: somebody was told
+	causeResting  = "resting"  // templates are refused for everybody
 )
 
 const (
@@ -51,6 +52,7 @@ type verdict struct {
 	outcome string // when it leaves
 	metric  string // what is counted, when not the outcome
 	cause   string
+	class   Class // of a push that was refused
 	code    int
 	msgID   string
 	at      time.Time     // when Zalo took it
@@ -76,7 +78,7 @@ func (o *Outbox) judge(j *job, r Receipt, err error) verdict {
 	if ref.Err != nil {
 		cause = string(ref.Class)
 	}
-	v := verdict{cause: cause, code: ref.Code}
+	v := verdict{cause: cause, code: ref.Code, class: ref.Class}
 	again := func(after time.Duration) verdict {
 		v.state, v.metric, v.block = statePending, "retried", true
 		v.after = max(after, ref.RetryAfter)
@@ -85,7 +87,7 @@ func (o *Outbox) judge(j *job, r Receipt, err error) verdict {
 	switch ref.Class {
 	case ClassAmbiguous:
 		v.broken = true
-		if j.kind != kindMessage {
+		if j.kind != kindMessage && j.kind != kindTemplate {
 			return again(o.backoff(j.tries)) // a tag set twice is set
 		}
 		v.state, v.metric, v.unsure, v.block = stateUnknown, "ambiguous", true, true
@@ -101,12 +103,20 @@ func (o *Outbox) judge(j *job, r Receipt, err error) verdict {
 			return v
 		}
 		return again(o.backoff(j.tries + 2))
+	}
+	v.person = ref.Class == ClassHuman
+	if j.push() && !(v.person && j.kind == kindMessage) {
+		// This way is closed to it: it is its ledger's again, which knows others. Only
+		// where nothing can be sent to anybody does it wait here.
+		v.outcome = outcomeFailed
+		return v
+	}
+	switch ref.Class {
 	case ClassQuota:
 		return again(untilClock(o.opt.Now(), 0, 10*time.Minute))
 	case ClassNight:
 		return again(untilClock(o.opt.Now(), 6, 5*time.Minute))
 	case ClassHuman:
-		v.person = true
 		return again(o.opt.HumanPause)
 	case ClassWindow:
 		return o.outsideWindow(j, v)
@@ -118,6 +128,10 @@ func (o *Outbox) judge(j *job, r Receipt, err error) verdict {
 // outsideWindow: a reply is too late, and what is not a reply waits for the
 // citizen's next word.
 func (o *Outbox) outsideWindow(j *job, v verdict) verdict {
+	if j.push() {
+		v.outcome, v.class, v.cause = outcomeFailed, ClassWindow, causeWindow
+		return v
+	}
 	if j.priority == Reply {
 		v.outcome, v.cause = outcomeFailed, causeWindow
 		return v

@@ -13,6 +13,9 @@ import (
 type Zalo interface {
 	// Send sends m as a consultation message. An error is a *Refusal.
 	Send(ctx context.Context, to bot.CitizenID, m bot.Message) (Receipt, error)
+	// Template sends a template, by the person's id or by their phone. An error is a
+	// *Refusal.
+	Template(ctx context.Context, to bot.CitizenID, t bot.Template) (Receipt, error)
 	// Do carries out a call that is not a message. An error is a *Refusal.
 	Do(ctx context.Context, to bot.CitizenID, call bot.Call) error
 }

@@ -11,7 +11,9 @@ import (
 // sliding 60 seconds no more than R slots are used. Nobody knows where Zalo's
 // minute begins. A slot may be half a second old when its call begins (see
 // delivery.Limiter), so the R - B that the refill may give are spread over 60.5
-// seconds. A bucket nobody knows anything of is empty, never full.
+// seconds. A bucket nobody knows anything of is empty, never full. It may hold half a
+// slot beyond B, so that who asks a moment late has lost nothing: slots are whole, and
+// half of one gives no sixty seconds another.
 //
 // Within the bucket replies come first. Each other priority earns credit at a
 // twentieth of the rate: credit is the right to a slot although somebody more
@@ -33,6 +35,7 @@ const (
 // rate is a limit of r requests a minute, taken apart.
 type rate struct {
 	burst   float64 // capacity of the bucket
+	carry   float64 // of a slot, beyond the capacity
 	refill  float64 // slots a second
 	credit  float64 // credit a second for each priority but replies
 	credit1 float64 // most credit
@@ -52,6 +55,9 @@ func rateOf(r float64) rate {
 		credit:  creditShare * r / minute,
 		credit1: math.Max(1, creditShare*burst),
 		upkeep1: math.Max(1, upkeepShare*burst),
+	}
+	if r >= 2 { // below, the refill gives a little more than the rest of the rate
+		out.carry = 0.5
 	}
 	out.upkeep = math.Max(upkeepShare*r-out.upkeep1, 0.04*r) / (minute + slotLife)
 	return out
@@ -76,7 +82,7 @@ func (b *bucket) flow(r rate, now time.Time) {
 		return // the clock went back
 	}
 	b.at = now
-	b.level = math.Min(r.burst, b.level+passed*r.refill)
+	b.level = math.Min(r.burst+r.carry, b.level+passed*r.refill)
 	b.upkeep = math.Min(r.upkeep1, b.upkeep+passed*r.upkeep)
 	for p := range b.credit {
 		b.credit[p] = math.Min(r.credit1, b.credit[p]+passed*r.credit)

@@ -38,7 +38,7 @@ if ARGV[7] == '1' then
   s.level = 0
 end
 -- Instances that cannot reach this server use their own share of the rate.
-r = r * math.min(1, present / math.max(1, tonumber(ARGV[2])))
+r = math.floor(r * math.min(1, present / math.max(1, tonumber(ARGV[2]))))
 
 local got, wait, held = 0, 1, 0
 if r >= 1 then
@@ -53,7 +53,9 @@ if r >= 1 then
   end
 
   local passed = math.max(0, now - s.at)
-  s.level = math.min(burst, s.level + passed * refill)
+  local carry = 0
+  if r >= 2 then carry = 0.5 end
+  s.level = math.min(burst + carry, s.level + passed * refill)
   s.upkeep = math.min(upkeep1, s.upkeep + passed * upkeep)
   for q = 0, 4 do s['c' .. q] = math.min(credit1, s['c' .. q] + passed * credit) end
   if ARGV[6] == '1' then s.level, s.upkeep = 0, 0 end

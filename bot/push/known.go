@@ -1,0 +1,186 @@
+package push
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// known is what decides besides the pushes themselves: read anew twice a second, for
+// operators and Zalo change it while pushes go.
+type known struct {
+	read      time.Time
+	settings  Settings
+	runs      []Run
+	templates map[string]Template
+	shut      map[shutKey]string // rungs that are closed, and why
+	left      map[Rung]int64     // messages left in the budget; absent: no budget
+}
+
+type shutKey struct{ rung, what string }
+
+// learn reads anew what is older than knownFor.
+func (f *Feeder) learn(ctx context.Context, now time.Time) error {
+	k := &f.known
+	if now.Sub(k.read) < knownFor && !now.Before(k.read) {
+		return nil
+	}
+	runs, err := f.runs.Active(ctx, now)
+	if err != nil {
+		return fmt.Errorf("list active broadcasts: %w", err)
+	}
+	fresh := known{read: now, settings: NewSettings(f.settings()), shut: map[shutKey]string{}, left: map[Rung]int64{}}
+	for _, r := range runs {
+		if r.OA == f.oa {
+			fresh.runs = append(fresh.runs, r)
+		}
+	}
+	if fresh.templates, err = f.store.templates(ctx, f.oa); err != nil {
+		return err
+	}
+	if err := f.store.closures(ctx, f.oa, now, fresh.shut); err != nil {
+		return err
+	}
+	if err := f.store.budgets(ctx, f.oa, now, fresh.settings, fresh.left); err != nil {
+		return err
+	}
+	for _, l := range f.lines { // decided, and not in the tables yet
+		fresh.spend(l.ready)
+	}
+	*k = fresh
+	return nil
+}
+
+func (k *known) run(id int64) *Run {
+	for i := range k.runs {
+		if k.runs[i].ID == id {
+			return &k.runs[i]
+		}
+	}
+	return nil
+}
+
+// env is what a batch is decided with.
+func (k *known) env(now time.Time, run *Run) env {
+	return env{
+		now: now, settings: k.settings, anyHour: run != nil && run.AnyHour,
+		closed: k.closed,
+		fits: func(c *Content, _ Rung) bool {
+			_, ok := k.fill(c)
+			return ok
+		},
+	}
+}
+
+// closed says why a rung is closed for everybody.
+func (k *known) closed(r Rung, use string) string {
+	if cause := k.shut[shutKey{string(r), ""}]; cause != "" {
+		return reasonOf(cause)
+	}
+	if use != "" {
+		if cause := k.shut[shutKey{string(r), k.settings.TemplateID(use)}]; cause != "" {
+			return reasonOf(cause)
+		}
+	}
+	if left, limited := k.left[r]; limited && left <= 0 {
+		return ReasonBudget
+	}
+	return ""
+}
+
+func reasonOf(cause string) string {
+	if cause == ReasonQuota {
+		return ReasonQuota
+	}
+	return ReasonOff
+}
+
+// fill finds the registered template for a content and its values.
+func (k *known) fill(c *Content) (t filled, ok bool) {
+	if c == nil || c.Template == "" {
+		return t, false
+	}
+	id := k.settings.TemplateID(c.Template)
+	described, known := k.templates[id]
+	if id == "" || !known || described.Status != enabled {
+		return t, false
+	}
+	data, ok := described.fill(c.Params)
+	return filled{described, data}, ok
+}
+
+// filled is a template with its values.
+type filled struct {
+	Template
+	data map[string]string
+}
+
+// cost of a message of a rung, in đồng.
+func (k *known) cost(r Rung, t filled) int {
+	switch {
+	case r == RungTemplate && t.PriceUser > 0:
+		return t.PriceUser
+	case r == RungPhone && t.PricePhone > 0:
+		return t.PricePhone
+	}
+	return k.settings.Cost(r)
+}
+
+// spend takes decided messages off the budgets.
+func (k *known) spend(sends []sending) {
+	for _, s := range sends {
+		if left, limited := k.left[s.rung]; limited {
+			k.left[s.rung] = left - 1
+		}
+	}
+}
+
+// closures are the rungs that Zalo closed, until now and later.
+func (s *Store) closures(ctx context.Context, oa string, now time.Time, into map[shutKey]string) error {
+	rows, err := s.pool.Query(ctx, `SELECT rung, what, cause FROM push_rung WHERE oa_id = $1 AND until > $2`, oa, now)
+	if err != nil {
+		return fmt.Errorf("read closed rungs: %w", err)
+	}
+	var k shutKey
+	var cause string
+	_, err = pgx.ForEachRow(rows, []any{&k.rung, &k.what, &cause}, func() error {
+		into[k] = cause
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read closed rungs: %w", err)
+	}
+	return nil
+}
+
+// budgets are the messages left of each rung that has a budget, the lower of the
+// day's and the month's.
+func (s *Store) budgets(ctx context.Context, oa string, now time.Time, set Settings, into map[Rung]int64) error {
+	today := dayOf(now)
+	first := time.Date(today.Year(), today.Month(), 1, 0, 0, 0, 0, time.UTC)
+	rows, err := s.pool.Query(ctx, `
+SELECT rung, coalesce(sum(used) FILTER (WHERE day = $3), 0)::bigint, sum(used)::bigint FROM push_budget
+WHERE oa_id = $1 AND day >= $2 AND day <= $3 GROUP BY rung`, oa, first, today)
+	if err != nil {
+		return fmt.Errorf("read budgets: %w", err)
+	}
+	for _, r := range ladder {
+		if day, month, ok := set.Budget(r); ok {
+			into[r] = min(day, month)
+		}
+	}
+	var rung Rung
+	var ofDay, ofMonth int64
+	_, err = pgx.ForEachRow(rows, []any{&rung, &ofDay, &ofMonth}, func() error {
+		if day, month, ok := set.Budget(rung); ok {
+			into[rung] = min(day-ofDay, month-ofMonth)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read budgets: %w", err)
+	}
+	return nil
+}
