@@ -57,7 +57,7 @@ SELECT c.oa_id, c.citizen,
 FROM citizen c
 LEFT JOIN conversation v ON v.citizen = c.citizen AND ` + in("v") + `
 LEFT JOIN push_person s ON s.citizen = c.citizen AND ` + in("s") + consent + `
-WHERE ` + in("c")
+WHERE ` + in("c") + ` AND c.created_at <= ` + at
 	conditions := w.filter(b.Audience.Include, include, oa, q.at)
 	if b.Audience.List != 0 {
 		conditions = append(conditions, `EXISTS (SELECT FROM broadcast_list_row l

@@ -202,6 +202,15 @@ func (c *Client) Untag(ctx context.Context, userID, tag string) error {
 	return c.change(ctx, pathUntag, tagBody(userID, tag))
 }
 
+// Tags lists the account's tags. An error is a *delivery.Refusal.
+func (c *Client) Tags(ctx context.Context) ([]string, error) {
+	var env envelope[[]string]
+	if ref := c.call(ctx, request{path: pathTags}, &env); ref != nil {
+		return nil, ref
+	}
+	return env.Data, nil
+}
+
 // Forget erases what the account stored about a person at Zalo. An error is a
 // *delivery.Refusal.
 func (c *Client) Forget(ctx context.Context, userID string) error {

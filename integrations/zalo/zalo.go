@@ -120,6 +120,7 @@ const (
 	pathUsers         = "/v3.0/oa/user/getlist"
 	pathQuota         = "/v3.0/oa/quota/message"
 	pathTag           = "/v2.0/oa/tag/tagfollower"
+	pathTags          = "/v2.0/oa/tag/gettagsofoa"
 	pathUntag         = "/v2.0/oa/tag/rmfollowerfromtag"
 	pathForget        = "/v2.0/oa/deletefollowerinfo"
 	pathRecent        = "/v2.0/oa/listrecentchat"
@@ -139,7 +140,7 @@ const (
 )
 
 var (
-	paths = []string{pathSend, pathTemplate, pathBroadcast, pathUser, pathUsers, pathQuota, pathTag, pathUntag, pathForget,
+	paths = []string{pathSend, pathTemplate, pathBroadcast, pathUser, pathUsers, pathQuota, pathTag, pathTags, pathUntag, pathForget,
 		pathRecent, pathConversation, pathOA,
 		pathArticleCreate, pathArticleVerify, pathArticleUpdate, pathArticleRemove, pathArticleDetail}
 	pathsZNS = []string{pathPhone, pathTemplateInfo}
