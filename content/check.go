@@ -63,6 +63,7 @@ func Check(l *Library, flows []bot.Flow) []Problem {
 	problems = append(problems, l.checkKeys(reference)...)
 	problems = append(problems, l.checkTexts(reference)...)
 	problems = append(problems, l.checkMenus(flows)...)
+	problems = append(problems, l.checkTopics()...)
 	problems = append(problems, l.province.check()...)
 	sort.SliceStable(problems, func(i, j int) bool {
 		a, b := problems[i], problems[j]

@@ -29,6 +29,7 @@ type Library struct {
 	localizer map[string]*i18n.Localizer
 	plain     map[string]map[string]plain // language → key → text that needs no engine
 	menus     map[string][]MenuItem
+	topics    []Topic
 	faults    []Problem // found while loading, told by Check
 }
 
@@ -62,7 +63,7 @@ func WithPublicURL(url string) Option {
 // themselves that they are samples. It is meant for a developer's machine only.
 func WithSample() Option { return func(o *options) { o.sample = true } }
 
-// Load reads all texts, menus and the province pack from fsys, whose layout is
+// Load reads all texts, menus, topics and the province pack from fsys, whose layout is
 // that of Files. Times are said in tz. It fails where something cannot be read
 // at all; what can be read but must not go out is for Check to tell.
 func Load(fsys fs.FS, tz *time.Location, opts ...Option) (*Library, error) {
@@ -87,6 +88,9 @@ func Load(fsys fs.FS, tz *time.Location, opts ...Option) (*Library, error) {
 		return nil, err
 	}
 	if err := l.loadMenus(fsys); err != nil {
+		return nil, err
+	}
+	if err := l.loadTopics(fsys); err != nil {
 		return nil, err
 	}
 	return l, nil

@@ -19,6 +19,7 @@ import (
 	"congdanso/flows/human"
 	"congdanso/flows/language"
 	"congdanso/flows/menu"
+	"congdanso/flows/notices"
 	"congdanso/flows/privacy"
 	"congdanso/flows/stop"
 )
@@ -30,6 +31,9 @@ type Deps struct {
 	Citizens interface {      // *citizen.Store
 		Overview(ctx context.Context, who bot.CitizenID) (citizen.Overview, error)
 	}
+	Pushes  notices.Pushes  // *push.Store of bot/push
+	Notices notices.Notices // *notice.Store
+	Units   notices.Units   // *unit.Units
 	// MessageDays is how long message texts are kept, in days; 0 means 90.
 	MessageDays int
 	// About is a keyed hash of a dossier's code, which rests beside messages that
@@ -47,14 +51,24 @@ func All(d Deps) []bot.Flow {
 		days = 90
 	}
 	province := d.Content.Province()
-	var items []menu.Item
-	for _, item := range d.Content.Menu("main") {
-		items = append(items, menu.Item(item))
+	items := func(name string) (list []menu.Item) {
+		for _, item := range d.Content.Menu(name) {
+			list = append(list, menu.Item(item))
+		}
+		return list
+	}
+	var topics []notices.Topic
+	var named []privacy.Topic
+	for _, topic := range d.Content.Topics() {
+		name := content.TopicKey(topic.Key, "name")
+		named = append(named, privacy.Topic{Key: topic.Key, Name: name})
+		topics = append(topics, notices.Topic{Key: topic.Key, Places: topic.Places, Name: name,
+			About: content.TopicKey(topic.Key, "about"), Words: content.TopicKey(topic.Key, "words")})
 	}
 	if d.About == nil {
 		d.About = processHash()
 	}
-	opener := menu.New(items)
+	opener := menu.New(items("main"), items("more"))
 	return []bot.Flow{
 		opener,
 		language.New(opener),
@@ -62,7 +76,8 @@ func All(d Deps) []bot.Flow {
 			Prefixes: botdossier.Prefixes{Own: province.Dossier.OwnPrefixes, National: province.Dossier.NationalPrefixes},
 			Name:     province.Issuer,
 		}, func(code botdossier.Code) string { return d.About(string(code)) }),
-		privacy.New(d.Citizens, d.Dossiers, days, d.Receipt),
+		notices.New(d.Pushes, d.Notices, d.Units, topics),
+		privacy.New(d.Citizens, d.Dossiers, d.Notices, named, days, d.Receipt),
 		human.New(),
 		elsewhere.New(),
 		stop.New(),

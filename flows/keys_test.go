@@ -147,8 +147,13 @@ func TestKeys(t *testing.T) {
 			t.Errorf("no mail %q", key)
 		}
 	}
-	for _, item := range l.Menu("main") {
+	for _, item := range slices.Concat(l.Menu("main"), l.Menu("more")) {
 		said[item.Button] = true
+	}
+	for _, topic := range l.Topics() {
+		for _, what := range []string{"name", "about", "words"} {
+			said[content.TopicKey(topic.Key, what)] = true
+		}
 	}
 	ours := []string{"way"}
 	for _, f := range flows.All(flows.Deps{Content: l}) {

@@ -25,7 +25,7 @@ func (f *Flow) Name() string { return "elsewhere" }
 // Intents are the readings of free text with which the flow begins.
 func (f *Flow) Intents() []bot.Intent {
 	return []bot.Intent{
-		bot.IntentNotices, bot.IntentContest, bot.IntentPractice, bot.IntentResult,
+		bot.IntentContest, bot.IntentPractice, bot.IntentResult,
 		bot.IntentComplain, bot.IntentPetition, bot.IntentProcedure, bot.IntentWhere,
 		bot.IntentEmergency, bot.IntentTrust,
 	}
@@ -33,15 +33,13 @@ func (f *Flow) Intents() []bot.Intent {
 
 // Actions are what the flow's payloads may name.
 func (f *Flow) Actions() []string {
-	return []string{"notices", "contest", "result", "complain", "procedure", "where", "trust"}
+	return []string{"contest", "result", "complain", "procedure", "where", "trust"}
 }
 
 // Begin answers what free text asked for. The dialogue in progress stays where
 // it is, for nothing was begun.
 func (f *Flow) Begin(_ context.Context, t *bot.Turn, intent bot.Intent) error {
 	switch intent {
-	case bot.IntentNotices:
-		return f.answer(t, "notices")
 	case bot.IntentContest, bot.IntentPractice:
 		return f.answer(t, "contest")
 	case bot.IntentResult:
@@ -75,8 +73,6 @@ func (f *Flow) Resume(context.Context, *bot.Turn) error { return bot.ErrNotMine 
 func (f *Flow) answer(t *bot.Turn, about string) error {
 	text, choices := "", []bot.Choice{way.Lookup(t), way.Human(t), way.Home(t)}
 	switch about {
-	case "notices":
-		text, choices = t.T("elsewhere.notices"), []bot.Choice{way.Lookup(t), way.Mine(t), way.Home(t)}
 	case "contest":
 		text, choices = t.T("elsewhere.contest"), []bot.Choice{way.Lookup(t), way.Home(t)}
 	case "result":

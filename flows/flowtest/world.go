@@ -15,6 +15,7 @@ import (
 	"congdanso/bot/bottest"
 	"congdanso/bot/citizen"
 	"congdanso/bot/dossier"
+	"congdanso/bot/push"
 	"congdanso/bot/runtime"
 	"congdanso/bot/understand"
 	"congdanso/content"
@@ -68,7 +69,7 @@ func open(t testing.TB, opts ...content.Option) *bottest.World {
 	w := newWorld()
 	receipts := 0
 	all := flows.All(flows.Deps{
-		Content: library, Dossiers: w, Citizens: w,
+		Content: library, Dossiers: w, Citizens: w, Pushes: pushes{w}, Notices: noticed{w}, Units: communes(t),
 		Receipt: func() string { receipts++; return fmt.Sprintf("7K3F-92Q%c", 'C'+receipts) },
 	})
 	router, err := runtime.NewRouter(reader, all...)
@@ -110,6 +111,7 @@ type person struct {
 	locked      map[dossier.Code]time.Time
 	pending     map[dossier.Code]bool // right guesses of the turn
 	waiting     map[dossier.Code]bool
+	told        told
 }
 
 func newWorld() *world {
@@ -123,6 +125,7 @@ func (w *world) person(who bot.CitizenID) *person {
 			Overview: citizen.Overview{Language: bot.Vietnamese, Since: w.now},
 			proofs:   map[dossier.Code]time.Time{}, wrong: map[dossier.Code]int{},
 			locked: map[dossier.Code]time.Time{}, pending: map[dossier.Code]bool{}, waiting: map[dossier.Code]bool{},
+			told: told{preferences: push.Preferences{DigestAt: -1}},
 		}
 		w.people[who] = p
 	}
@@ -340,7 +343,7 @@ func (w *world) apply(a bot.Applied) error {
 	case dossier.CancelCallbacks:
 		clear(p.waiting)
 	default:
-		return fmt.Errorf("nobody applies %T", e)
+		return p.told.apply(a, p)
 	}
 	return nil
 }
@@ -374,6 +377,8 @@ func (w *world) given(now time.Time, line string) error {
 		return nil
 	case "dossier":
 		return w.givenDossier(f)
+	case "held":
+		return w.givenHeld(f)
 	}
 	d := w.dossiers[dossier.Code(f.name)]
 	if d == nil {

@@ -20,10 +20,11 @@ const Name = "menu"
 type Item struct{ Button, Payload string }
 
 // Flow is the dialogue.
-type Flow struct{ items []Item }
+type Flow struct{ items, more []Item }
 
-// New returns the flow with the menu's items, in their order.
-func New(items []Item) *Flow { return &Flow{items: items} }
+// New returns the flow with the menu's items and those that stand behind its last
+// one, in their order: Zalo shows five buttons.
+func New(items, more []Item) *Flow { return &Flow{items: items, more: more} }
 
 // Name is the flow's key in conversations, payloads and logs.
 func (f *Flow) Name() string { return Name }
@@ -34,7 +35,7 @@ func (f *Flow) Intents() []bot.Intent {
 }
 
 // Actions are what the flow's payloads may name.
-func (f *Flow) Actions() []string { return []string{"show"} }
+func (f *Flow) Actions() []string { return []string{"show", "more"} }
 
 // Begin answers a greeting, thanks, "never mind", or shows the menu.
 func (f *Flow) Begin(_ context.Context, t *bot.Turn, intent bot.Intent) error {
@@ -67,10 +68,22 @@ func orGreeting(t *bot.Turn, key string) string {
 	return key
 }
 
-// Act shows the menu.
-func (f *Flow) Act(_ context.Context, t *bot.Turn, _, _ string) error {
+// Act shows the menu, or the rest of it.
+func (f *Flow) Act(_ context.Context, t *bot.Turn, action, _ string) error {
 	t.Conv.Leave()
+	if action == "more" {
+		t.Say(bot.Message{Text: t.T("menu.rest"), Choices: append(choices(t, f.more), way.Home(t)), Kind: bot.KindMenu})
+		return nil
+	}
 	return f.Show(t, "menu.intro")
+}
+
+func choices(t *bot.Turn, items []Item) []bot.Choice {
+	all := make([]bot.Choice, len(items))
+	for i, item := range items {
+		all[i] = way.To(t, item.Button, item.Payload)
+	}
+	return all
 }
 
 // Resume takes nothing: the menu is a question, not a step.
@@ -79,15 +92,11 @@ func (f *Flow) Resume(context.Context, *bot.Turn) error { return bot.ErrNotMine 
 // Show says the text of key with the menu under it, and leaves the conversation
 // in the flow it is in.
 func (f *Flow) Show(t *bot.Turn, key string) error {
-	choices := make([]bot.Choice, len(f.items))
-	for i, item := range f.items {
-		choices[i] = way.To(t, item.Button, item.Payload)
-	}
 	text := t.T(key)
 	if key != greeting {
 		text = way.Signed(t, text)
 	}
-	t.Say(bot.Message{Text: text, Choices: choices, Kind: bot.KindMenu})
+	t.Say(bot.Message{Text: text, Choices: choices(t, f.items), Kind: bot.KindMenu})
 	return nil
 }
 
@@ -128,7 +137,7 @@ func (f *Flow) Fallback(_ context.Context, t *bot.Turn, u bot.Understanding) err
 	}
 	switch (t.Conv.Lost - 1) % 4 {
 	case 0:
-		return f.say(t, t.T("menu.lost_first"), way.Lookup(t), way.Mine(t), way.Human(t), way.Home(t))
+		return f.say(t, t.T("menu.lost_first"), way.Lookup(t), way.Notices(t), way.Mine(t), way.Human(t), way.Home(t))
 	case 1:
 		return f.say(t, t.T("menu.lost_second"), way.Office(t), way.Human(t), way.Home(t))
 	case 2:
@@ -199,7 +208,7 @@ func readings(intent bot.Intent) reading {
 	case bot.IntentProcedure:
 		return to("menu.button.procedure", "elsewhere", "procedure")
 	case bot.IntentNotices:
-		return to("menu.button.notices", "elsewhere", "notices")
+		return to("way.button.notices", "notices", "show")
 	case bot.IntentContest, bot.IntentPractice:
 		return to("menu.button.contest", "elsewhere", "contest")
 	case bot.IntentResult:

@@ -8,11 +8,14 @@ import (
 	"congdanso/bot/citizen"
 	"congdanso/bot/dossier"
 	"congdanso/bot/fold"
+	"congdanso/bot/notice"
 	"congdanso/flows/way"
 )
 
 // withdraw ends one consent, and what stood on it.
-func (f *Flow) withdraw(t *bot.Turn, p string) error {
+func (f *Flow) withdraw(ctx context.Context, t *bot.Turn, p string) error {
+	topic, isTopic := citizen.TopicOf(p)
+	what := f.purpose(t, p)
 	switch p {
 	case citizen.PurposeKeep:
 		t.Do(dossier.DropAll{})
@@ -20,14 +23,41 @@ func (f *Flow) withdraw(t *bot.Turn, p string) error {
 		t.Do(citizen.ClearContact{})
 	case citizen.PurposeCallback:
 		t.Do(dossier.CancelCallbacks{})
+	case citizen.PurposeFollow:
+		t.Do(dossier.UnfollowAll{})
+	case topicsTogether:
+		o, err := f.citizens.Overview(ctx, t.Citizen.ID)
+		if err != nil {
+			return err
+		}
+		what = t.T("privacy.purpose.topics")
+		t.Do(notice.UnsubscribeAll{})
+		t.Do(notice.ClearAreas{})
+		for _, s := range subjects(o.Consents) {
+			for _, topic := range s.topics {
+				t.Do(citizen.WithdrawConsent{Purpose: citizen.PurposeTopic(topic)})
+			}
+		}
 	default:
-		t.Say(bot.Message{Text: t.T("privacy.consents.none"), Choices: []bot.Choice{back(t), way.Home(t)}})
-		return nil
+		if !isTopic {
+			t.Say(bot.Message{Text: t.T("privacy.consents.none"), Choices: []bot.Choice{back(t), way.Home(t)}})
+			return nil
+		}
+		t.Do(notice.Unsubscribe{Topic: topic})
+		told, err := f.notices.Overview(ctx, t.Citizen.ID)
+		if err != nil {
+			return err
+		}
+		if len(told.Topics) == 1 && told.Has(topic) {
+			t.Do(notice.ClearAreas{}) // kept for no purpose any more
+		}
 	}
-	t.Do(citizen.WithdrawConsent{Purpose: p})
+	if p != topicsTogether {
+		t.Do(citizen.WithdrawConsent{Purpose: p})
+	}
 	t.Conv.Leave()
 	t.Say(bot.Message{
-		Text:    t.T("privacy.withdrawn", "Purpose", purpose(t, p)),
+		Text:    t.T("privacy.withdrawn", "Purpose", what),
 		Choices: []bot.Choice{back(t), way.Home(t)},
 	})
 	return nil
@@ -35,7 +65,10 @@ func (f *Flow) withdraw(t *bot.Turn, p string) error {
 
 func (f *Flow) withdrawAll(t *bot.Turn) error {
 	t.Do(dossier.DropAll{})
+	t.Do(dossier.UnfollowAll{})
 	t.Do(dossier.CancelCallbacks{})
+	t.Do(notice.UnsubscribeAll{})
+	t.Do(notice.ClearAreas{})
 	t.Do(citizen.ClearContact{})
 	t.Do(citizen.WithdrawAll{})
 	t.Conv.Leave()
@@ -136,8 +169,8 @@ func (f *Flow) corrected(t *bot.Turn) error {
 }
 
 // forgetContact removes name and phone, and the consent they were given under.
-func (f *Flow) forgetContact(t *bot.Turn) error {
-	return f.withdraw(t, citizen.PurposeContact)
+func (f *Flow) forgetContact(ctx context.Context, t *bot.Turn) error {
+	return f.withdraw(ctx, t, citizen.PurposeContact)
 }
 
 // askErase says what erasing means and asks for the word.

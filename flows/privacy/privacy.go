@@ -13,6 +13,7 @@ import (
 	"congdanso/bot"
 	"congdanso/bot/citizen"
 	"congdanso/bot/dossier"
+	"congdanso/bot/notice"
 	"congdanso/flows/way"
 )
 
@@ -38,21 +39,32 @@ type Dossiers interface {
 	Kept(ctx context.Context, who bot.CitizenID) ([]dossier.Kept, error)
 }
 
+// Notices is what this flow needs of what people asked to be told.
+type Notices interface {
+	Overview(ctx context.Context, who bot.CitizenID) (notice.Overview, error)
+}
+
+// Topic is something people can ask to be told about: its key, and that of its
+// name.
+type Topic struct{ Key, Name string }
+
 // Flow is the dialogue.
 type Flow struct {
 	citizens Citizens
 	dossiers Dossiers
+	notices  Notices
+	topics   []Topic
 	days     int
 	receipt  func() string
 }
 
 // New returns the flow. Days is how long message texts are kept; receipt makes
 // the code that an erasure leaves behind (nil: Receipt).
-func New(c Citizens, d Dossiers, days int, receipt func() string) *Flow {
+func New(c Citizens, d Dossiers, n Notices, topics []Topic, days int, receipt func() string) *Flow {
 	if receipt == nil {
 		receipt = Receipt
 	}
-	return &Flow{citizens: c, dossiers: d, days: days, receipt: receipt}
+	return &Flow{citizens: c, dossiers: d, notices: n, topics: topics, days: days, receipt: receipt}
 }
 
 // Receipt makes a random receipt code without letters that are easily mistaken:
@@ -96,7 +108,7 @@ func (f *Flow) Begin(ctx context.Context, t *bot.Turn, intent bot.Intent) error 
 		}
 		return f.askErase(ctx, t)
 	case bot.IntentWithdraw:
-		return f.consents(ctx, t)
+		return f.consents(ctx, t, "")
 	}
 	return f.show(ctx, t)
 }
@@ -113,13 +125,13 @@ func (f *Flow) Act(ctx context.Context, t *bot.Turn, action, arg string) error {
 	case "phone":
 		return f.askPhone(t)
 	case "forget_contact":
-		return f.forgetContact(t)
+		return f.forgetContact(ctx, t)
 	case "consents":
-		return f.consents(ctx, t)
+		return f.consents(ctx, t, arg)
 	case "withdraw":
 		return f.askWithdraw(ctx, t, arg)
 	case "withdraw_now":
-		return f.withdraw(t, arg)
+		return f.withdraw(ctx, t, arg)
 	case "withdraw_all":
 		return f.askWithdraw(ctx, t, "")
 	case "withdraw_all_now":
@@ -161,10 +173,14 @@ func (f *Flow) show(ctx context.Context, t *bot.Turn) error {
 	if err != nil {
 		return err
 	}
+	told, err := f.notices.Overview(ctx, t.Citizen.ID)
+	if err != nil {
+		return err
+	}
 	t.Conv.Leave()
 	t.Say(bot.Message{
 		Text: t.T("privacy.show", "Name", o.Name, "Phone", o.MaskedPhone, "Kept", len(kept), "Days", f.days,
-			"Consents", len(standing(o.Consents))),
+			"Consents", len(subjects(o.Consents)), "Topics", len(told.Topics), "Areas", len(told.Areas)),
 		Choices: []bot.Choice{
 			way.To(t, "privacy.button.all", bot.Payload(Name, "all", "")),
 			way.To(t, "privacy.button.correct", bot.Payload(Name, "correct", "")),
@@ -188,28 +204,4 @@ func (f *Flow) overview(ctx context.Context, t *bot.Turn) (citizen.Overview, []d
 // back is how the way back into this dialogue stands under its parts.
 func back(t *bot.Turn) bot.Choice {
 	return way.To(t, "privacy.button.back", bot.Payload(Name, "show", ""))
-}
-
-// standing are the consents that are not withdrawn.
-func standing(all []citizen.Consent) []citizen.Consent {
-	var now []citizen.Consent
-	for _, c := range all {
-		if c.WithdrawnAt.IsZero() {
-			now = append(now, c)
-		}
-	}
-	return now
-}
-
-// purpose is how a purpose of consent is said.
-func purpose(t *bot.Turn, p string) string {
-	switch p {
-	case citizen.PurposeKeep:
-		return t.T("privacy.purpose.keep")
-	case citizen.PurposeContact:
-		return t.T("privacy.purpose.contact")
-	case citizen.PurposeCallback:
-		return t.T("privacy.purpose.callback")
-	}
-	return p
 }

@@ -18,6 +18,10 @@ func (f *Flow) all(ctx context.Context, t *bot.Turn) error {
 	if err != nil {
 		return err
 	}
+	told, err := f.notices.Overview(ctx, t.Citizen.ID)
+	if err != nil {
+		return err
+	}
 	var lines []string
 	add := func(line string) { lines = append(lines, line) }
 	add(t.T("privacy.all.title"))
@@ -39,11 +43,21 @@ func (f *Flow) all(ctx context.Context, t *bot.Turn) error {
 		}
 		add(t.T("privacy.all.dossier", "Code", string(k.Code), "Day", t.Day(k.At)))
 	}
+	if len(told.Topics) > 0 {
+		keys := make([]string, len(told.Topics))
+		for i, s := range told.Topics {
+			keys[i] = s.Topic
+		}
+		add(t.T("privacy.all.topics", "Topics", f.names(t, keys)))
+	}
+	if len(told.Areas) > 0 {
+		add(t.T("privacy.all.areas", "Count", len(told.Areas)))
+	}
 	for i, c := range o.Consents {
 		if i == longest {
 			break
 		}
-		add(consentLine(t, c))
+		add(f.consentLine(t, c))
 	}
 	add(t.T("privacy.all.messages", "Days", f.days))
 	add(t.T("privacy.all.not"))
@@ -52,37 +66,41 @@ func (f *Flow) all(ctx context.Context, t *bot.Turn) error {
 	return nil
 }
 
-func consentLine(t *bot.Turn, c citizen.Consent) string {
+func (f *Flow) consentLine(t *bot.Turn, c citizen.Consent) string {
 	if c.WithdrawnAt.IsZero() {
-		return t.T("privacy.all.consent", "Purpose", purpose(t, c.Purpose), "Given", t.Day(c.GivenAt))
+		return t.T("privacy.all.consent", "Purpose", f.purpose(t, c.Purpose), "Given", t.Day(c.GivenAt))
 	}
-	return t.T("privacy.all.consent_ended", "Purpose", purpose(t, c.Purpose),
+	return t.T("privacy.all.consent_ended", "Purpose", f.purpose(t, c.Purpose),
 		"Given", t.Day(c.GivenAt), "Withdrawn", t.Day(c.WithdrawnAt))
 }
 
-// consents lists the consents that stand, each to be withdrawn by itself.
-func (f *Flow) consents(ctx context.Context, t *bot.Turn) error {
+// consents lists the consents that stand, each to be withdrawn by itself. Where
+// they are more than the buttons, the rest has a page of its own.
+func (f *Flow) consents(ctx context.Context, t *bot.Turn, page string) error {
 	o, err := f.citizens.Overview(ctx, t.Citizen.ID)
 	if err != nil {
 		return err
 	}
 	t.Conv.Leave()
-	now := standing(o.Consents)
+	now := subjects(o.Consents)
 	if len(now) == 0 {
 		t.Say(bot.Message{Text: t.T("privacy.consents.none"), Choices: []bot.Choice{back(t), way.Home(t)}})
 		return nil
 	}
+	const room = bot.MaxButtons - 2 // beside "all of them" and the way back
 	var lines []string
 	var choices []bot.Choice
-	seen := map[string]bool{}
-	for _, c := range now {
-		if seen[c.Purpose] {
-			continue
+	for _, s := range now {
+		lines = append(lines, t.T("privacy.consents.line", "Purpose", f.said(t, s), "Given", t.Day(s.given)))
+		if button := buttonOf(s.purpose); button != "" {
+			choices = append(choices, way.To(t, button, bot.Payload(Name, "withdraw", s.purpose)))
 		}
-		seen[c.Purpose] = true
-		lines = append(lines, t.T("privacy.consents.line", "Purpose", purpose(t, c.Purpose), "Given", t.Day(c.GivenAt)))
-		if button := buttonOf(c.Purpose); button != "" && len(choices) < bot.MaxButtons-2 {
-			choices = append(choices, way.To(t, button, bot.Payload(Name, "withdraw", c.Purpose)))
+	}
+	if len(choices) > room {
+		if page == "2" {
+			choices = choices[room-1:]
+		} else {
+			choices = append(choices[:room-1:room-1], way.To(t, "privacy.button.others", bot.Payload(Name, "consents", "2")))
 		}
 	}
 	choices = append(choices, way.To(t, "privacy.button.withdraw_all", bot.Payload(Name, "withdraw_all", "")), way.Home(t))
@@ -90,23 +108,12 @@ func (f *Flow) consents(ctx context.Context, t *bot.Turn) error {
 	return nil
 }
 
-func buttonOf(purpose string) string {
-	switch purpose {
-	case citizen.PurposeKeep:
-		return "privacy.button.purpose_keep"
-	case citizen.PurposeContact:
-		return "privacy.button.purpose_contact"
-	case citizen.PurposeCallback:
-		return "privacy.button.purpose_callback"
-	}
-	return ""
-}
-
 // askWithdraw says what withdrawing means before it happens. An empty purpose
 // means all of them.
 func (f *Flow) askWithdraw(ctx context.Context, t *bot.Turn, p string) error {
-	if p != "" && buttonOf(p) == "" {
-		return f.consents(ctx, t)
+	topic, isTopic := citizen.TopicOf(p)
+	if p != "" && buttonOf(p) == "" && !isTopic {
+		return f.consents(ctx, t, "")
 	}
 	var text string
 	payload := bot.Payload(Name, "withdraw_now", p)
@@ -123,6 +130,12 @@ func (f *Flow) askWithdraw(ctx context.Context, t *bot.Turn, p string) error {
 		text = t.T("privacy.withdraw.contact")
 	case citizen.PurposeCallback:
 		text = t.T("privacy.withdraw.callback")
+	case citizen.PurposeFollow:
+		text = t.T("privacy.withdraw.follow")
+	case topicsTogether:
+		text = t.T("privacy.withdraw.topics")
+	default:
+		text = t.T("privacy.withdraw.topic", "Topic", f.names(t, []string{topic}))
 	}
 	t.Conv.Leave()
 	t.Say(bot.Message{Text: text, Choices: []bot.Choice{

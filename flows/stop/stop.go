@@ -8,6 +8,8 @@ import (
 	"congdanso/bot"
 	"congdanso/bot/citizen"
 	"congdanso/bot/dossier"
+	"congdanso/bot/notice"
+	"congdanso/bot/push"
 	"congdanso/flows/way"
 )
 
@@ -37,8 +39,12 @@ func (f *Flow) Resume(context.Context, *bot.Turn) error { return bot.ErrNotMine 
 
 func (f *Flow) stop(t *bot.Turn) error {
 	t.Conv.Leave()
+	t.Do(push.Stop{})
+	t.Do(notice.UnsubscribeAll{})
+	t.Do(notice.ClearAreas{})
+	t.Do(dossier.UnfollowAll{})
 	t.Do(dossier.CancelCallbacks{})
-	t.Do(citizen.WithdrawConsent{Purpose: citizen.PurposeCallback})
+	t.Do(citizen.WithdrawNotices{})
 	t.Say(bot.Message{Text: t.T("stop.done"), Choices: []bot.Choice{way.Lookup(t), way.Home(t)}})
 	return nil
 }

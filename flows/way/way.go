@@ -65,6 +65,11 @@ func Mine(t *bot.Turn) bot.Choice {
 	return To(t, "way.button.mine", bot.Payload("dossier", "mine", ""))
 }
 
+// Notices leads to what the channel tells by itself.
+func Notices(t *bot.Turn) bot.Choice {
+	return To(t, "way.button.notices", bot.Payload("notices", "show", ""))
+}
+
 // Human leads to a person.
 func Human(t *bot.Turn) bot.Choice {
 	return To(t, "way.button.human", bot.Payload("human", "ask", ""))
