@@ -164,6 +164,24 @@ func TestBroadcast(t *testing.T) {
 	}
 }
 
+// Lists go as texts with commas, and what is open is left out.
+func TestBroadcastBody(t *testing.T) {
+	for _, tt := range []struct {
+		target Target
+		want   string
+	}{
+		{Target{}, `{}`},
+		{Target{Ages: []string{"2", "3"}, Gender: []string{"1"}, Cities: []string{"2", "8", "56"}}, `{"ages":"2,3","gender":"1","cities":"2,8,56"}`},
+	} {
+		got, err := broadcastBody([]string{"a1", "b2"}, tt.target)
+		want := `{"recipient":{"target":` + tt.want + `},"message":{"attachment":{"type":"template","payload":{"template_type":"media","elements":[` +
+			`{"media_type":"article","attachment_id":"a1"},{"media_type":"article","attachment_id":"b2"}]}}}}`
+		if err != nil || string(got) != want {
+			t.Errorf("%v\n got %s\nwant %s", err, got, want)
+		}
+	}
+}
+
 func TestBroadcastRefuses(t *testing.T) {
 	l := dial(t, byDay(zalosim.Options{}), Options{})
 	ctx := context.Background()

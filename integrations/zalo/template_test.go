@@ -228,6 +228,24 @@ func TestPhonesDoNotCountAgainstTheRate(t *testing.T) {
 	}
 }
 
+func TestLimitsOfTheOtherHostAreNotHeard(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-RateLimit-Limit", "5")
+		w.Write([]byte(`{"error":0,"data":{"msg_id":"e1"}}`))
+	}))
+	defer srv.Close()
+	heard := 0
+	c, err := New(Options{APIURL: srv.URL, ZNSURL: srv.URL, Tokens: FixedToken("x"), OnLimit: func(int, int) { heard++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, tmpl := range []bot.Template{byPhone(filled), filled} { // only the second counts against the account
+		if _, err := c.Template(context.Background(), toLan, tmpl); err != nil || heard != want {
+			t.Errorf("heard of %d limits, want %d: %v", heard, want, err)
+		}
+	}
+}
+
 func TestTemplateInfo(t *testing.T) {
 	l := dialTemplates(t, zalosim.Options{RatePerMinute: 1}, Options{})
 	want := TemplateInfo{ID: "456789", Status: "ENABLE", Tag: "TRANSACTION", Quality: "HIGH", PriceUser: 200, PricePhone: 330,
