@@ -56,6 +56,12 @@ func (p *Public) Late(now time.Time) bool {
 // Timing is Public.Timing with what only the detail knows: the time spent waiting
 // for papers is taken out, where the system has not moved the date itself.
 func (d *Detail) Timing(now time.Time) Timing {
+	p := d.inForce()
+	return p.Timing(now)
+}
+
+// inForce is the public part with the due date that decides on lateness.
+func (d *Detail) inForce() Public {
 	p := d.Public
 	moved := !p.OldDueAt.IsZero()
 	var waited time.Duration
@@ -68,7 +74,7 @@ func (d *Detail) Timing(now time.Time) Timing {
 	if !moved && !p.DueAt.IsZero() {
 		p.DueAt = p.DueAt.Add(waited)
 	}
-	return p.Timing(now)
+	return p
 }
 
 // Late reports whether the dossier is, or was finished, late.

@@ -19,6 +19,7 @@ const (
 	RatingsShown = 5
 
 	ratingsStay = 24 // months
+	givenStay   = 12 // months
 )
 
 // Period is the month of at where the people live, as ratings are kept.

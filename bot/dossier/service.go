@@ -324,6 +324,13 @@ func grace(ctx context.Context) (context.Context, context.CancelFunc) {
 // lagged is how long a dossier that was seen is not taken for unknown.
 const lagged = 24 * time.Hour
 
+// fresh asks the procedure system, whatever is remembered, and has the answer
+// remembered. The error is ErrNotFound, or says why it could not be asked.
+func (s *Service) fresh(ctx context.Context, code Code) (records []Record, seenAt time.Time, err error) {
+	a, err := s.fetch(ctx, code)
+	return a.Records, a.SeenAt, err
+}
+
 func (s *Service) fetch(ctx context.Context, code Code) (answer, error) {
 	records, err := s.source.Find(ctx, code)
 	if err == nil && len(records) == 0 {

@@ -218,8 +218,10 @@ func (s *Store) EraseCitizen(ctx context.Context, tx pgx.Tx, who bot.CitizenID) 
 const purgeSlice = 5000
 
 // Purge deletes what has run out: guesses after two days, counted look-ups after
-// an hour, proofs at their end, states nobody has looked at for 90 days. Promises
-// end in RunDue. It works in slices and may be stopped at any point.
+// an hour, proofs at their end, states nobody has looked at for 90 days, ratings
+// after two years and who gave them after one, and dossiers that nobody follows
+// any more from the watch. Promises end in RunDue. It works in slices and may be
+// stopped at any point.
 func (s *Store) Purge(ctx context.Context, now time.Time) (deleted int64, err error) {
 	for _, job := range []struct {
 		table, column string
@@ -229,6 +231,8 @@ func (s *Store) Purge(ctx context.Context, now time.Time) (deleted int64, err er
 		{"dossier_miss", "missed_at", now.Add(-missesStay)},
 		{"dossier_proof", "expires_at", now},
 		{"dossier_known", "seen_at", now.Add(-knownStay)},
+		{"rating", "period", Period(now).AddDate(0, -ratingsStay, 0)},
+		{"rating_given", "period", Period(now).AddDate(0, -givenStay, 0)},
 	} {
 		for {
 			tag, err := s.pool.Exec(ctx, fmt.Sprintf(`
@@ -244,7 +248,8 @@ func (s *Store) Purge(ctx context.Context, now time.Time) (deleted int64, err er
 			}
 		}
 	}
-	return deleted, nil
+	n, err := s.purgeWatch(ctx)
+	return deleted + n, err
 }
 
 // lockKey makes the key of an advisory lock from a hash. Two hashes that share
