@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -24,128 +23,6 @@ const (
 	shortestLife = time.Hour
 	longestLife  = 30 * 24 * time.Hour
 )
-
-// rule says where an act may begin and who may do it: who holds one of the roles
-// in the broadcast's agency and, where it says so, operators at the machine.
-type rule struct {
-	from      []State
-	roles     []staff.Role
-	operators bool
-}
-
-var (
-	editors   = []staff.Role{staff.Editor}
-	approvers = []staff.Role{staff.Approver}
-	both      = []staff.Role{staff.Editor, staff.Approver}
-)
-
-// rules are the acts there are, by the word the audit has for them.
-var rules = map[string]rule{
-	"edit":      {from: []State{Draft, Submitted, Approved, Scheduled, Paused}, roles: editors},
-	"submit":    {from: []State{Draft}, roles: editors},
-	"send_back": {from: []State{Submitted, Approved, Scheduled, Paused}, roles: approvers},
-	"approve":   {from: []State{Submitted}, roles: approvers},
-	"pause":     {from: []State{Approved, Scheduled, Running}, roles: both, operators: true},
-	"resume":    {from: []State{Paused}, roles: approvers, operators: true},
-	"cancel":    {from: []State{Draft, Submitted, Approved, Scheduled, Running, Paused}, roles: both, operators: true},
-	"go":        {from: []State{Running}, roles: approvers},
-	"correct":   {from: []State{Running, Scheduled, Paused, Done, Cancelled}, roles: editors},
-	"resend":    {from: []State{Running, Scheduled, Paused, Done}, roles: approvers}, // of a paused one, when it is resumed
-}
-
-// request is an act somebody asks for.
-type request struct {
-	name    string // of its rule
-	actor   staff.Actor
-	id      int64
-	version int64 // what the actor looked at; 0: whichever
-	now     time.Time
-}
-
-// act carries out an act in one transaction: the broadcast is locked, the actor's
-// role and the broadcast's state are looked at, do changes it, and the audit tells.
-// What do returns is the audit's detail.
-func (s *Store) act(ctx context.Context, r request, do func(tx pgx.Tx, b *Broadcast) (map[string]any, error)) error {
-	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		b, err := lock(ctx, tx, r.id)
-		if err != nil {
-			return err
-		}
-		if err := s.permit(ctx, tx, rules[r.name], r.actor, b.Agency); err != nil {
-			return err
-		}
-		if r.version != 0 && r.version != b.Version {
-			return ErrStale
-		}
-		if !slices.Contains(rules[r.name].from, b.State) {
-			return refuse("state", "State", b.State)
-		}
-		agency := b.Agency
-		detail, err := do(tx, &b)
-		if err != nil {
-			return err
-		}
-		b.Version++
-		if err := b.save(ctx, tx, r.now); err != nil {
-			return err
-		}
-		return s.audit(ctx, tx, r.actor, r.name, r.id, agency, detail)
-	})
-	return told(r.name, err)
-}
-
-// told leaves errors for people as they are, and says of others what was being done.
-func told(act string, err error) error {
-	var refused *Refused
-	var forbidden *staff.Forbidden
-	if err == nil || errors.As(err, &refused) || errors.As(err, &forbidden) ||
-		errors.Is(err, ErrStale) || errors.Is(err, ErrNotFound) {
-		return err
-	}
-	return fmt.Errorf("broadcast %s: %w", act, err)
-}
-
-// permit returns nil when the actor may do what the rule is about in agency, at
-// this moment.
-func (s *Store) permit(ctx context.Context, tx pgx.Tx, r rule, actor staff.Actor, agency string) error {
-	if actor.IsOperator() && r.operators {
-		return nil
-	}
-	var err error
-	for _, role := range r.roles {
-		var forbidden *staff.Forbidden
-		if err = s.Staff.Require(ctx, tx, actor, role, agency); err == nil || !errors.As(err, &forbidden) {
-			return err
-		}
-	}
-	return err
-}
-
-func (s *Store) audit(ctx context.Context, tx pgx.Tx, actor staff.Actor, act string, id int64, agency string, detail map[string]any) error {
-	return s.Staff.Audit(ctx, tx, staff.Entry{
-		Actor: actor, Action: "broadcast." + act, Object: fmt.Sprintf("broadcast:%d", id), Agency: agency, Detail: detail,
-	})
-}
-
-// save writes what an act changed.
-func (b *Broadcast) save(ctx context.Context, tx pgx.Tx, now time.Time) error {
-	_, err := tx.Exec(ctx, `
-UPDATE broadcast SET authors = $2, state = $3, version = $4, definition = $5, note = nullif($6, ''),
-    approved_at = $7, approved_until = $8, changed_at = $9
-WHERE id = $1`, b.ID, b.Authors, b.State, b.Version, b.Definition, b.Note,
-		orNull(b.ApprovedAt), orNull(b.ApprovedUntil), now)
-	if err != nil {
-		return fmt.Errorf("save: %w", err)
-	}
-	return nil
-}
-
-func orNull(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
 
 // void takes a broadcast back to a draft: its approvals and the runs that have not
 // begun go.
@@ -242,17 +119,15 @@ func refuseLive(live *Run) error {
 // Submit hands a draft to the approvers. What could not go out as it stands is
 // refused with the reason.
 func (s *Store) Submit(ctx context.Context, actor staff.Actor, id, version int64, now time.Time) error {
-	b, err := s.Get(ctx, id)
+	r := request{"submit", actor, id, version, now}
+	b, err := s.look(ctx, r)
 	if err != nil {
 		return err
-	}
-	if b.Version != version {
-		return ErrStale
 	}
 	if err := s.check(ctx, b, now); err != nil {
 		return err
 	}
-	return s.act(ctx, request{"submit", actor, id, version, now}, func(_ pgx.Tx, b *Broadcast) (map[string]any, error) {
+	return s.act(ctx, r, func(_ pgx.Tx, b *Broadcast) (map[string]any, error) {
 		b.State, b.Note = Submitted, ""
 		return nil, nil
 	})
@@ -338,7 +213,8 @@ type Seen struct {
 // Approve lets a broadcast go, as it was seen: ErrStale where it is no longer that.
 // An urgent one takes two approvers. Nobody approves what they wrote at.
 func (s *Store) Approve(ctx context.Context, actor staff.Actor, id int64, seen Seen, now time.Time) error {
-	b, err := s.Get(ctx, id)
+	r := request{name: "approve", actor: actor, id: id, now: now}
+	b, err := s.look(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -348,7 +224,7 @@ func (s *Store) Approve(ctx context.Context, actor staff.Actor, id int64, seen S
 		return err
 	}
 	seen.Recipients, seen.Cost = min(seen.Recipients, n.Recipients), min(seen.Cost, n.Cost)
-	return s.act(ctx, request{name: "approve", actor: actor, id: id, now: now}, func(tx pgx.Tx, b *Broadcast) (map[string]any, error) {
+	return s.act(ctx, r, func(tx pgx.Tx, b *Broadcast) (map[string]any, error) {
 		hash, err := s.hash(ctx, tx, b.Definition)
 		switch {
 		case err != nil:
