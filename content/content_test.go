@@ -106,6 +106,12 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 		"bad status":      {changed(t, "province.toml", `"Đã có kết quả" = 9`, `"Đã có kết quả" = 99`), "national statuses are 1 to 10, not 99"},
 		"other language":  {map[string]string{"locales/menu.fr.toml": "[menu]\nhello = \"bonjour\"\n"}, "fr: a language the channel does not speak"},
 		"key in two":      {map[string]string{"locales/more.vi.toml": "[stop]\ndone = \"x\"\n"}, "also stands in locales/more.vi.toml"},
+		"two names":       {changed(t, "topics.toml", `key = "power"`, `key = "weather"`), "topics.toml: weather: stands twice"},
+		"odd key":         {changed(t, "topics.toml", `key = "power"`, `key = "Power cuts"`), "topics.toml: Power cuts: a key is small letters"},
+		"nameless topic":  {changed(t, "topics.toml", `key = "power"`, `key = "storms"`), `topics.toml: vi: storms: no text "notices.topic.storms.name"`},
+		"no topics":       {map[string]string{"topics.toml": ""}, "topics.toml: 0 topics; one message lists 1 to 12"},
+		"long topic":      {changed(t, "locales/notices.vi.toml", `name = "Y tế"`, `name = "Y tế và chăm sóc sức khoẻ"`), "has 25 characters; phones show 20"},
+		"word of two":     {changed(t, "locales/notices.vi.toml", `words = "sức khoẻ,`, `words = "sức khoẻ, Bão,`), `topics.toml: vi: health: "bão" also means weather`},
 		"button in lines": {changed(t, "locales/menu.vi.toml", "mine = \"Hồ sơ của tôi\"", "mine = \"Hồ sơ\\ncủa tôi\""), "a button is one line"},
 	} {
 		l := load(t, over(c.files))
@@ -129,6 +135,7 @@ func TestLoadRefusesWhatCannotBeRead(t *testing.T) {
 		"menu":     {"menus/main.toml": "[[item]\n"},
 		"province": {"province.toml": "= 3"},
 		"misspelt": {"province.toml": "[dossier]\nown_prefixs = []\n"},
+		"topics":   {"topics.toml": "[[topic]]\nkey = \"weather\"\nplace = true\n"},
 	} {
 		if _, err := content.Load(over(files), zone); err == nil {
 			t.Errorf("%s: loaded", name)

@@ -21,7 +21,8 @@ func dialogues(t testing.TB) []bot.Flow {
 func TestEveryPayloadHasAnAnswer(t *testing.T) {
 	args := []string{
 		"", ":", ":,", ":H42.16-240612-0001", ":H42.16-240612-0001,2", ":H42.16-240612-0404", ":h42.16–240612–0001,-1",
-		":000.00.16.H42-240612-0001", ":\u202ekeep_dossier", ":keep_dossier", ":contact", ":callback", ":' OR 1=1 --",
+		":000.00.16.H42-240612-0001", ":\u202ekeep_dossier", ":keep_dossier", ":contact", ":callback", ":topics", ":topic.weather",
+		":weather,power@14488,99999", ":14488", ":720-840", ":2", ":9999", ":' OR 1=1 --",
 		":{{.Code}}", ":‹hotline›", ":" + strings.Repeat("9", 1900), ":" + strings.Repeat("ạ\u0301", 400),
 	}
 	for _, lang := range []string{bot.Vietnamese, bot.English} {
@@ -63,7 +64,7 @@ func TestEveryIntentHasADialogue(t *testing.T) {
 		bot.IntentGreet, bot.IntentMenu, bot.IntentLookup, bot.IntentMine, bot.IntentNotices, bot.IntentStop,
 		bot.IntentContest, bot.IntentPractice, bot.IntentResult, bot.IntentHuman, bot.IntentWhere, bot.IntentData,
 		bot.IntentErase, bot.IntentWithdraw, bot.IntentEnglish, bot.IntentVietnamese, bot.IntentCancel,
-		bot.IntentThanks, bot.IntentComplain, bot.IntentPetition, bot.IntentProcedure, bot.IntentEmergency, bot.IntentTrust,
+		bot.IntentThanks, bot.IntentRead, bot.IntentComplain, bot.IntentPetition, bot.IntentProcedure, bot.IntentEmergency, bot.IntentTrust,
 	} {
 		if begun[intent] == "" {
 			t.Errorf("nobody answers %s", intent)
@@ -80,11 +81,15 @@ func FuzzAnything(f *testing.F) {
 	} {
 		f.Add(s, uint8(0))
 		f.Add(s, uint8(3))
+		f.Add(s, uint8(8))
+		f.Add(s, uint8(9))
+		f.Add(s, uint8(11))
 	}
 	before := []string{
 		"", "> #dossier.ask\n", "> #dossier.detail:H42.16-240612-0001\n", "> #privacy.erase\n",
 		"> #human.agree\n> Mẫu 0900000001\n> #privacy.name\n", "> #human.agree\n> 0900000001\n> #privacy.phone\n",
-		"> #dossier.keep:H42.16-240612-0001\n", "> gặp cán bộ\n",
+		"> #dossier.keep:H42.16-240612-0001\n", "> gặp cán bộ\n", "> #notices.topics\n", "> #notices.agree:weather\n",
+		"> #notices.digest\n", "> #notices.quiet\n", "> #notices.daily\n", "> #notices.pause\n",
 	}
 	f.Fuzz(func(t *testing.T, said string, step uint8) {
 		said = strings.NewReplacer("\n", " ", "\r", " ").Replace(said)

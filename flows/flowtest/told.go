@@ -11,7 +11,6 @@ import (
 
 	"congdanso/bot"
 	"congdanso/bot/citizen"
-	"congdanso/bot/dossier"
 	"congdanso/bot/notice"
 	"congdanso/bot/push"
 	"congdanso/bot/unit"
@@ -103,7 +102,6 @@ func (t *told) apply(a bot.Applied, p *person) error {
 		t.preferences.DailyMost = e.Most
 	case push.Read:
 		t.held = slices.DeleteFunc(t.held, func(h push.HeldPush) bool { return slices.Contains(e.Sources, h.Source) })
-	case dossier.UnfollowAll:
 	case citizen.WithdrawNotices:
 		for _, c := range p.Consents {
 			if _, isTopic := citizen.TopicOf(c.Purpose); isTopic || c.Purpose == citizen.PurposeCallback || c.Purpose == citizen.PurposeFollow {

@@ -126,7 +126,7 @@ func (f *Flow) Begin(ctx context.Context, t *bot.Turn, intent bot.Intent) error 
 	case s.says("notices.words.places"):
 		return f.places(ctx, t)
 	}
-	if matches := f.units.Find(t.Text(), t.Now); len(matches) > 0 {
+	if matches := f.find(t, s); len(matches) > 0 {
 		return f.placeSaid(ctx, t, matches)
 	}
 	return f.show(ctx, t)
@@ -182,6 +182,9 @@ func (f *Flow) Resume(ctx context.Context, t *bot.Turn) error {
 	if !ok || t.Text() == "" {
 		return bot.ErrNotMine
 	}
+	if hours, ok := aboutHours[t.Conv.Step]; ok && f.hear(t).changes(hours) {
+		return bot.ErrNotMine
+	}
 	switch t.Conv.Step {
 	case stepTopics:
 		return f.takeTopics(ctx, t, st)
@@ -197,6 +200,22 @@ func (f *Flow) Resume(ctx context.Context, t *bot.Turn) error {
 		return f.takePause(ctx, t)
 	}
 	return bot.ErrNotMine
+}
+
+// aboutHours are the steps that ask about hours, with the words for what they ask.
+var aboutHours = map[string]string{
+	stepDigest: "notices.words.digest", stepQuiet: "notices.words.quiet",
+	stepDaily: "notices.words.daily", stepPause: "notices.words.pause",
+}
+
+// changes reports whether the sentence speaks of other hours than those under key.
+func (s *said) changes(key string) bool {
+	for _, other := range aboutHours {
+		if other != key && s.says(other) {
+			return true
+		}
+	}
+	return len(s.topics) > 0
 }
 
 // to makes a choice that leads to one of the flow's own actions.
@@ -255,7 +274,7 @@ func (f *Flow) show(ctx context.Context, t *bot.Turn) error {
 	choices := []bot.Choice{to(t, "notices.button.topics", "topics", "")}
 	if len(topics) > 0 {
 		text = append(text, t.T("notices.show.topics", "Topics", f.names(t, topics)))
-		choices = append(choices, to(t, "notices.button.places", "places", ""), to(t, "notices.button.when", "when", ""))
+		choices = onward(t, topics)
 		if names := f.areaNames(t, o.Areas); len(names) > 0 {
 			text = append(text, t.T("notices.show.areas", "Areas", list(names)))
 		} else if needsPlaces(topics) {

@@ -44,11 +44,12 @@ func capital(s string) string {
 // placeChoice is a commune as a choice: its whole name in the list, on the button
 // what fits.
 func (f *Flow) placeChoice(t *bot.Turn, u unit.Unit, before, payload string) bot.Choice {
-	c := bot.Choice{Payload: payload, Words: []string{u.Name}}
+	short := strings.TrimSpace(before + " " + u.Name)
+	c := bot.Choice{Payload: payload, Words: []string{short}}
 	c.Label = capital(strings.TrimSpace(before + " " + f.label(t, u)))
 	c.Title = c.Label
 	if utf8.RuneCountInString(c.Title) > bot.MaxTitle {
-		c.Title, c.Words = strings.TrimSpace(before+" "+u.Name), nil
+		c.Title, c.Words = short, nil
 	}
 	if r := []rune(c.Title); len(r) > bot.MaxTitle {
 		c.Title = strings.TrimSpace(string(r[:bot.MaxTitle]))
@@ -82,14 +83,26 @@ func (f *Flow) listPlaces(t *bot.Turn, o notice.Overview, first string) error {
 	return ask(t, stepPlaces, state{}, lines(first, text), append(apart(choices), way.Zero(to(t, "notices.button.done", "show", "")))...)
 }
 
-// shortName is how many words a text may have to be taken for a mistaken name.
-const shortName = 4
+// shortName is how many words a text that does not say "commune" may have to be
+// taken for a mistaken name.
+const shortName = 3
+
+// find finds the communes that a sentence names.
+func (f *Flow) find(t *bot.Turn, s *said) []unit.Match {
+	if matches := f.units.Find(t.Text(), t.Now); len(matches) > 0 {
+		return matches
+	}
+	return f.units.Find(s.without("notices.words.around", "notices.words.remove"), t.Now)
+}
 
 // takePlace takes the name of a commune, to add or, with such a word, to remove.
 func (f *Flow) takePlace(ctx context.Context, t *bot.Turn) error {
 	s := f.hear(t)
-	matches := f.units.Find(t.Text(), t.Now)
+	matches := f.find(t, s)
 	if s.says("notices.words.remove") {
+		if s.says("notices.words.all") {
+			return f.clearPlaces(t)
+		}
 		o, err := f.notices.Overview(ctx, t.Citizen.ID)
 		if err != nil {
 			return err
@@ -101,11 +114,15 @@ func (f *Flow) takePlace(ctx context.Context, t *bot.Turn) error {
 				}
 			}
 		}
+		if len(matches) > 0 {
+			return f.listPlaces(t, o, t.T("notices.places.not_had", "Area", f.label(t, matches[0].Unit)))
+		}
 	}
 	if len(matches) > 0 {
 		return f.placeSaid(ctx, t, matches)
 	}
-	if len(s.plain) > shortName {
+	if len(s.topics) > 0 || s.says("notices.words.topics") || s.says("notices.words.when") ||
+		len(s.plain) > shortName && !s.says("notices.words.kinds") {
 		return bot.ErrNotMine
 	}
 	return ask(t, stepPlaces, state{}, t.T("notices.places.unknown"),
@@ -121,8 +138,8 @@ func (f *Flow) placeSaid(ctx context.Context, t *bot.Turn, matches []unit.Match)
 	return ask(t, stepPlaces, state{}, text, append(choices, way.Zero(to(t, "notices.button.later", "show", "")))...)
 }
 
-// mostNames is how many names one message lists.
-const mostNames = 20
+// mostNames is how many names a message lists; more are not listed at all.
+const mostNames = 12
 
 // which asks which commune was meant: those that a name leads to by itself are
 // choices, those of a whole district are listed to be typed.
@@ -147,8 +164,11 @@ func (f *Flow) which(t *bot.Turn, matches []unit.Match, payload func(code string
 		}
 	}
 	var names []string
-	for _, u := range rest[:min(len(rest), mostNames)] {
+	for _, u := range rest {
 		names = append(names, u.Name)
+	}
+	if len(names) > mostNames {
+		names = nil
 	}
 	old := capital(f.label(t, matches[0].Unit))
 	if len(sure) == 0 {
@@ -162,7 +182,7 @@ func (f *Flow) which(t *bot.Turn, matches []unit.Match, payload func(code string
 	if len(matches) == 1 {
 		text = t.T("notices.places.split", "Old", old)
 	}
-	if len(names) > 0 {
+	if len(rest) > 0 {
 		text = lines(text, t.T("notices.places.others", "Names", strings.Join(names, ", ")))
 	}
 	return text, apart(choices)

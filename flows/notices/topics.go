@@ -105,10 +105,7 @@ func (f *Flow) takeTopics(ctx context.Context, t *bot.Turn, st state) error {
 
 // wantThere asks for the topics of a sentence, and for the commune in it.
 func (f *Flow) wantThere(ctx context.Context, t *bot.Turn, s *said) error {
-	matches := f.units.Find(t.Text(), t.Now)
-	if len(matches) == 0 {
-		matches = f.units.Find(s.rest, t.Now)
-	}
+	matches := f.find(t, s)
 	if len(matches) == 0 {
 		return f.choose(ctx, t, s.topics, nil, nil)
 	}
@@ -188,28 +185,36 @@ func (f *Flow) choose(ctx context.Context, t *bot.Turn, on, off []Topic, areas [
 	switch {
 	case len(fresh) > 0:
 		return f.askConsent(t, first, fresh, areas)
-	case len(on) > 0 && len(areas) > 0:
+	case len(on) > 0 && len(areas) > 0 && !slices.Contains(o.Areas, areas[0]):
 		return f.addPlace(ctx, t, areas[0], nil)
 	case len(on) > 0:
-		return done(t, lines(first, t.T("notices.topics.already", "Topics", f.names(t, on)), paused(t, p)), f.onward(t)...)
+		text := t.T("notices.topics.already", "Topics", f.names(t, on))
+		if len(areas) > 0 {
+			text = t.T("notices.topics.already_in", "Topics", f.names(t, on), "Areas", list(f.areaNames(t, areas)))
+		}
+		return done(t, lines(first, text, paused(t, p)), onward(t, f.subscribed(o))...)
 	case first == "":
 		return f.show(ctx, t)
 	}
-	return done(t, first, f.onward(t)...)
+	left := slices.DeleteFunc(f.subscribed(o), func(topic Topic) bool { return slices.Contains(dropped, topic) })
+	return done(t, first, onward(t, left)...)
 }
 
-// onward are the ways on after topics were chosen.
-func (f *Flow) onward(t *bot.Turn) []bot.Choice {
-	return []bot.Choice{
-		to(t, "notices.button.topics", "topics", ""),
-		to(t, "notices.button.places", "places", ""),
-		to(t, "notices.button.when", "when", ""),
+// onward are the ways on for somebody who gets topics: what can be chosen.
+func onward(t *bot.Turn, topics []Topic) []bot.Choice {
+	choices := []bot.Choice{to(t, "notices.button.topics", "topics", "")}
+	if needsPlaces(topics) {
+		choices = append(choices, to(t, "notices.button.places", "places", ""))
 	}
+	if len(topics) > 0 {
+		choices = append(choices, to(t, "notices.button.when", "when", ""))
+	}
+	return choices
 }
 
 // paused says that nothing comes for now, if that is so.
 func paused(t *bot.Turn, p push.Preferences) string {
-	if !t.Now.Before(p.PausedUntil) {
+	if !p.StoppedAt.IsZero() || !t.Now.Before(p.PausedUntil) {
 		return ""
 	}
 	return t.T("notices.show.paused", "Until", t.Moment(p.PausedUntil))
@@ -265,5 +270,5 @@ func (f *Flow) agree(ctx context.Context, t *bot.Turn, packed string) error {
 		return ask(t, stepPlaces, state{}, first+"\n\n"+t.T("notices.places.ask"),
 			way.Zero(to(t, "notices.button.later", "show", "")))
 	}
-	return done(t, lines(first, t.T("notices.show.stop")), f.onward(t)...)
+	return done(t, lines(first, t.T("notices.show.stop")), onward(t, slices.Concat(f.subscribed(o), topics))...)
 }

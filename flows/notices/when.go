@@ -20,7 +20,7 @@ const (
 	maxPause   = 60
 	maxDaily   = 20
 	atOnce     = "now"
-	unlimited  = "0"
+	noDaily    = "0"
 	noQuiet    = "none"
 	oneDay     = "1"
 	oneWeek    = "7"
@@ -45,7 +45,7 @@ func (f *Flow) when(ctx context.Context, t *bot.Turn) error {
 	if err != nil {
 		return err
 	}
-	digest, quiet, daily := t.T("notices.when.at_once"), t.T("notices.when.night"), t.T("notices.when.unlimited")
+	digest, quiet, daily := t.T("notices.when.at_once"), t.T("notices.when.night"), t.T("notices.when.no_daily")
 	if p.DigestAt >= 0 {
 		digest = t.T("notices.when.digest", "At", clock(p.DigestAt))
 	}
@@ -179,7 +179,7 @@ func (f *Flow) askDaily(t *bot.Turn) error { return f.dailyAgain(t, t.T("notices
 
 // dailyAgain asks for a number: so no choice but 0 has one.
 func (f *Flow) dailyAgain(t *bot.Turn, text string) error {
-	return ask(t, stepDaily, state{}, text, way.Zero(to(t, "notices.button.unlimited", "daily_at", unlimited)))
+	return ask(t, stepDaily, state{}, text, way.Zero(to(t, "notices.button.no_daily", "daily_at", noDaily)))
 }
 
 func (f *Flow) takeDaily(t *bot.Turn) error {
@@ -194,7 +194,7 @@ func (f *Flow) takeDaily(t *bot.Turn) error {
 }
 
 func (f *Flow) dailyAt(t *bot.Turn, arg string) error {
-	if arg == unlimited {
+	if arg == noDaily {
 		t.Do(push.SetDaily{})
 		return settled(t, t.T("notices.when.daily_none"))
 	}

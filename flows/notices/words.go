@@ -68,6 +68,22 @@ func (s *said) find(phrase string) int {
 	return 0
 }
 
+// without is the sentence, or what stands behind its topics, without the phrases
+// of the lists under keys: what may be a name.
+func (s *said) without(keys ...string) string {
+	rest := &said{t: s.t, tones: strings.Fields(s.rest), plain: fold.Words(s.rest)}
+	for _, key := range keys {
+		for _, p := range strings.Split(s.t.T(key), ",") {
+			n := len(fold.Words(p))
+			for end := rest.find(p); end > 0; end = rest.find(p) {
+				rest.tones = slices.Delete(rest.tones, end-n, end)
+				rest.plain = slices.Delete(rest.plain, end-n, end)
+			}
+		}
+	}
+	return strings.Join(rest.tones, " ")
+}
+
 // numbers are the numbers of a sentence that is about little else: "1 3 5",
 // "số 1 và 3". ok is false when it holds none, or words beside them.
 func (s *said) numbers() (all []int, ok bool) {
