@@ -365,7 +365,7 @@ func (f *Feeder) choose(ctx context.Context, l *line, now time.Time) (stop strin
 		l.after = list[len(list)-1].who
 	}
 	people, left := f.pick(list, k, full)
-	sends, others, stop, err := f.decide(ctx, people, f.known.env(now, run), run)
+	sends, others, stop, err := f.decide(ctx, people, f.known.env(f.store, f.oa, now, run), run)
 	if err != nil {
 		return "", err
 	}

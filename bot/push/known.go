@@ -1,6 +1,7 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -63,10 +64,10 @@ func (k *known) run(id int64) *Run {
 }
 
 // env is what a batch is decided with.
-func (k *known) env(now time.Time, run *Run) env {
+func (k *known) env(s *Store, oa string, now time.Time, run *Run) env {
 	return env{
 		now: now, settings: k.settings, anyHour: run != nil && run.AnyHour,
-		closed: k.closed,
+		closed: func(r Rung, use string) string { return k.closed(s, oa, now, r, use) },
 		fits: func(c *Content, _ Rung) bool {
 			_, ok := k.fill(c)
 			return ok
@@ -75,12 +76,14 @@ func (k *known) env(now time.Time, run *Run) env {
 }
 
 // closed says why a rung is closed for everybody.
-func (k *known) closed(r Rung, use string) string {
-	if cause := k.shut[shutKey{string(r), ""}]; cause != "" {
-		return reasonOf(cause)
-	}
+func (k *known) closed(s *Store, oa string, now time.Time, r Rung, use string) string {
+	what := []string{""}
 	if use != "" {
-		if cause := k.shut[shutKey{string(r), k.settings.TemplateID(use)}]; cause != "" {
+		what = append(what, k.settings.TemplateID(use))
+	}
+	for _, w := range what {
+		cause := cmp.Or(k.shut[shutKey{string(r), w}], s.closedNow(shutRung{oa, string(r), w}, now))
+		if cause != "" {
 			return reasonOf(cause)
 		}
 	}
@@ -152,7 +155,25 @@ func (s *Store) closures(ctx context.Context, oa string, now time.Time, into map
 	if err != nil {
 		return fmt.Errorf("read closed rungs: %w", err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for by, until := range s.shut {
+		if !now.Before(until.until) {
+			delete(s.shut, by)
+		}
+	}
 	return nil
+}
+
+// closedNow says why a rung was closed a moment ago, by an answer to this process;
+// empty: it was not.
+func (s *Store) closedNow(by shutRung, now time.Time) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if until, ok := s.shut[by]; ok && now.Before(until.until) {
+		return until.cause
+	}
+	return ""
 }
 
 // budgets are the messages left of each rung that has a budget, the lower of the

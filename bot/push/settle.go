@@ -134,6 +134,9 @@ func (s *Store) QueueSettled(batch *pgx.Batch, list []delivery.Settled) {
 	batch.Queue(settleSQL, oas, users, sources, states, reasons, tried, dues, msgIDs, ats)
 	for by, until := range shut {
 		queueShut(batch, by, until)
+		s.mu.Lock()
+		s.shut[by] = until
+		s.mu.Unlock()
 	}
 	if again {
 		s.Wake()

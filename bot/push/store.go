@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,11 +30,14 @@ type Store struct {
 	pool *pgxpool.Pool
 	keys *seal.Keyring
 	wake chan struct{} // something was made that may go
+
+	mu   sync.Mutex
+	shut map[shutRung]shutUntil // closed by what this process was answered, ahead of the table
 }
 
 // NewStore returns a store.
 func NewStore(pool *pgxpool.Pool, keys *seal.Keyring) *Store {
-	return &Store{pool: pool, keys: keys, wake: make(chan struct{}, 1)}
+	return &Store{pool: pool, keys: keys, wake: make(chan struct{}, 1), shut: map[shutRung]shutUntil{}}
 }
 
 // Wake says that pushes were made, so that the feeder of this process need not

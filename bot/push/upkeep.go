@@ -111,18 +111,18 @@ func (s *Store) Cancel(ctx context.Context, tx pgx.Tx, run int64, reason string,
 	oas, users := split(who)
 	err = tx.QueryRow(ctx, `
 WITH old AS (
-    (SELECT oa_id, citizen, source, state, reason, rung, cost FROM push
-     WHERE source = $1 AND kind = 'broadcast' AND state = 'pending' AND NOT digest LIMIT $4 FOR UPDATE)
+    SELECT * FROM (SELECT oa_id, citizen, source, state, reason, rung, cost FROM push
+        WHERE source = $1 AND kind = 'broadcast' AND state = 'pending' AND NOT digest LIMIT $4 FOR UPDATE) a
     UNION ALL
-    (SELECT oa_id, citizen, source, state, reason, rung, cost FROM push
-     WHERE source = $1 AND kind = 'broadcast' AND state = 'held' LIMIT $4 FOR UPDATE)
+    SELECT * FROM (SELECT oa_id, citizen, source, state, reason, rung, cost FROM push
+        WHERE source = $1 AND kind = 'broadcast' AND state = 'held' LIMIT $4 FOR UPDATE) b
     UNION ALL
-    (SELECT oa_id, citizen, source, state, reason, rung, cost FROM push
-     WHERE oa_id IN (SELECT oa_id FROM push_feed) AND source = $1 AND state = 'pending' AND digest LIMIT $4 FOR UPDATE)
+    SELECT * FROM (SELECT oa_id, citizen, source, state, reason, rung, cost FROM push
+        WHERE oa_id IN (SELECT oa_id FROM push_feed) AND source = $1 AND state = 'pending' AND digest LIMIT $4 FOR UPDATE) c
     UNION ALL
-    (SELECT p.oa_id, p.citizen, p.source, p.state, p.reason, p.rung, p.cost
-     FROM unnest($5::text[], $6::text[]) AS w (o, u) JOIN push p ON p.oa_id = w.o AND p.citizen = w.u AND p.source = $1
-     WHERE p.state = 'queued' FOR UPDATE OF p)
+    SELECT * FROM (SELECT p.oa_id, p.citizen, p.source, p.state, p.reason, p.rung, p.cost
+        FROM unnest($5::text[], $6::text[]) AS w (o, u) JOIN push p ON p.oa_id = w.o AND p.citizen = w.u AND p.source = $1
+        WHERE p.state = 'queued' FOR UPDATE OF p) d
 ), moved AS (
     UPDATE push p SET state = 'skipped', reason = $2, ended_at = $3, rung = NULL, cost = 0
     FROM old o WHERE p.oa_id = o.oa_id AND p.citizen = o.citizen AND p.source = o.source
