@@ -96,6 +96,31 @@ func TestConsentGivenAgainStandsAgain(t *testing.T) {
 	}
 }
 
+func TestStoppingWithdrawsWhatIsToldUnasked(t *testing.T) {
+	f := newFixture(t)
+	weather := citizen.PurposeTopic("weather")
+	var given []bot.Effect
+	for _, p := range []string{citizen.PurposeKeep, citizen.PurposeContact, citizen.PurposeCallback, citizen.PurposeFollow, weather} {
+		given = append(given, citizen.GiveConsent{Purpose: p, TextVersion: "v1", Channel: "zalo"})
+	}
+	f.does(t, append(given, citizen.WithdrawNotices{})...)
+	o, err := f.Overview(t.Context(), who)
+	if err != nil || len(o.Consents) != len(given) {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	for _, c := range o.Consents {
+		if kept := c.Purpose == citizen.PurposeKeep || c.Purpose == citizen.PurposeContact; c.WithdrawnAt.IsZero() != kept {
+			t.Errorf("consent to %s: withdrawn %v", c.Purpose, c.WithdrawnAt)
+		}
+	}
+	if topic, ok := citizen.TopicOf(weather); topic != "weather" || !ok {
+		t.Errorf("%q is about %q, %v", weather, topic, ok)
+	}
+	if _, ok := citizen.TopicOf(citizen.PurposeFollow); ok {
+		t.Error("following a dossier is taken for a topic")
+	}
+}
+
 func TestErasureLeavesATombstone(t *testing.T) {
 	f := newFixture(t)
 	f.does(t, citizen.SetContact{Name: "A", Phone: "84900000001"}, citizen.GiveConsent{Purpose: "p", TextVersion: "v1", Channel: "zalo"})
