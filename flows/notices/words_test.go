@@ -3,6 +3,7 @@ package notices
 import (
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,10 +13,12 @@ import (
 	"pgregory.net/rapid"
 )
 
+var library = sync.OnceValues(func() (*content.Library, error) { return content.Load(content.Files(""), time.UTC) })
+
 // heard reads a text as the dialogue does.
 func heard(t testing.TB, text string) *said {
 	t.Helper()
-	l, err := content.Load(content.Files(""), time.UTC)
+	l, err := library()
 	if err != nil {
 		t.Fatal(err)
 	}

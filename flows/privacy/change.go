@@ -18,7 +18,8 @@ func (f *Flow) withdraw(ctx context.Context, t *bot.Turn, p string) error {
 	what := f.purpose(t, p)
 	switch p {
 	case citizen.PurposeKeep:
-		t.Do(dossier.DropAll{})
+		t.Do(dossier.DropAll{}) // and with it the telling
+		t.Do(citizen.WithdrawConsent{Purpose: citizen.PurposeFollow})
 	case citizen.PurposeContact:
 		t.Do(citizen.ClearContact{})
 	case citizen.PurposeCallback:
