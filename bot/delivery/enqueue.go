@@ -55,7 +55,7 @@ INSERT INTO outbox (oa_id, citizen, id, priority, kind, state, tries, secret, in
                     created_at, expires_at, window_ends, called_at, about, refs, rung, body)
 SELECT w.oa_id, w.citizen, now.base + w.n - 1, w.priority, w.kind, s.state, CASE s.state WHEN 'sending' THEN 1 ELSE 0 END, w.secret,
        CASE s.state WHEN 'pending' THEN NULL ELSE $1 END,
-       CASE s.state WHEN 'pending' THEN w.due_at ELSE clock_timestamp() + $2::interval END,
+       CASE s.state WHEN 'pending' THEN coalesce(w.due_at, clock_timestamp()) ELSE clock_timestamp() + $2::interval END,
        w.created_at, w.expires_at, w.window_ends, CASE s.state WHEN 'sending' THEN clock_timestamp() END, w.about,
        string_to_array(w.refs, ',')::bigint[], w.rung, w.body
 FROM now, unnest($3::text[], $4::text[], $5::smallint[], $6::text[], $7::bool[], $8::bool[], $9::int[],
@@ -94,7 +94,7 @@ func (o *Outbox) QueueEnqueue(batch *pgx.Batch, items []Item) error {
 	oas, users := make([]string, n), make([]string, n)
 	prios, kinds := make([]int16, n), make([]string, n)
 	secret, mine, slots := make([]bool, n), make([]bool, n), make([]int32, n)
-	due, created, expires, windows := make([]time.Time, n), make([]time.Time, n), make([]time.Time, n), make([]*time.Time, n)
+	due, created, expires, windows := make([]*time.Time, n), make([]time.Time, n), make([]time.Time, n), make([]*time.Time, n)
 	abouts, refs, rungs, bodies := make([]*string, n), make([]*string, n), make([]*string, n), make([][]byte, n)
 	var locks []int32
 	backlog := o.backlog[Reply].Load() || o.paused.Load() || !o.running.Load()
@@ -110,9 +110,9 @@ func (o *Outbox) QueueEnqueue(batch *pgx.Batch, items []Item) error {
 		oas[i], users[i] = j.who.OA, j.who.User
 		prios[i], kinds[i], secret[i], bodies[i] = int16(j.priority), j.kind, j.secret, t.body
 		mine[i] = prepared && !backlog && it.NotBefore.IsZero() && !j.push()
-		created[i], expires[i], due[i] = j.created, j.expires, j.created
+		created[i], expires[i] = j.created, j.expires
 		if !it.NotBefore.IsZero() {
-			due[i] = it.NotBefore
+			due[i] = &it.NotBefore
 		}
 		if !j.window.IsZero() {
 			windows[i] = &j.window
