@@ -55,10 +55,23 @@ CREATE TABLE rating (
     agency_name    text NOT NULL,
     procedure_code text COLLATE "C" NOT NULL,
     procedure_name text NOT NULL,
-    stars          smallint NOT NULL CHECK (stars BETWEEN 1 AND 5),
-    comment        bytea                      -- sealed
+    stars          smallint NOT NULL CHECK (stars BETWEEN 1 AND 5)
 );
 CREATE INDEX rating_period ON rating (period);
+
+-- What people said beside it. Apart, for words come after the stars, and nothing
+-- tells which rating was theirs.
+CREATE TABLE rating_comment (
+    id             uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    period         date NOT NULL,
+    agency_code    text COLLATE "C" NOT NULL,
+    agency_name    text NOT NULL,
+    procedure_code text COLLATE "C" NOT NULL,
+    procedure_name text NOT NULL,
+    stars          smallint NOT NULL CHECK (stars BETWEEN 1 AND 5),
+    comment        bytea NOT NULL             -- sealed
+);
+CREATE INDEX rating_comment_period ON rating_comment (period);
 
 -- Who has rated which dossier, so that each is rated once by one person.
 CREATE TABLE rating_given (
@@ -66,6 +79,7 @@ CREATE TABLE rating_given (
     citizen   text COLLATE "C" NOT NULL,
     code_hash bytea NOT NULL,
     period    date NOT NULL,
+    commented boolean NOT NULL,
     PRIMARY KEY (oa_id, citizen, code_hash)
 );
 CREATE INDEX rating_given_period ON rating_given (period);

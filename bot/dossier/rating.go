@@ -2,9 +2,12 @@ package dossier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
+
+	"congdanso/bot"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -28,80 +31,58 @@ func Period(at time.Time) time.Time {
 	return time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)
 }
 
-// rate keeps ratings, one a person and dossier. What is rated, agency and
-// procedure, is read from the last known state: a turn has no say in it.
+// rate keeps ratings: the stars once, and words beside them once, of each person
+// and dossier. What is rated, agency and procedure, is read from the last known
+// state: a turn has no say in it.
 func (b *batch) rate(ctx context.Context, tx pgx.Tx) error {
-	if len(b.ratings) == 0 {
-		return nil
-	}
-	var oas, citizens []string
-	var hashes, comments [][]byte
-	var stars []int16
-	var periods []time.Time
 	for _, a := range b.ratings {
-		e := a.Effect.(Rate)
-		if e.Stars < 1 || e.Stars > 5 || utf8.RuneCountInString(e.Comment) > MaxComment {
-			return fmt.Errorf("rate: %d stars, a comment of %d bytes", e.Stars, len(e.Comment))
+		if err := b.s.rateOne(ctx, tx, a.Citizen, a.Effect.(Rate), Period(a.At)); err != nil {
+			return fmt.Errorf("rate: %w", err)
 		}
-		oas, citizens = append(oas, a.Citizen.OA), append(citizens, a.Citizen.User)
-		hashes = append(hashes, b.s.codeHash(e.Code))
-		stars, periods = append(stars, int16(e.Stars)), append(periods, Period(a.At))
-		var comment []byte
-		if e.Comment != "" {
-			comment = b.s.ring.Seal(purposeComment, []byte(e.Comment))
-		}
-		comments = append(comments, comment)
 	}
-	rows, err := tx.Query(ctx, `
-		WITH given AS (
-			INSERT INTO rating_given (oa_id, citizen, code_hash, period)
-			SELECT DISTINCT ON (w.oa_id, w.citizen, w.code_hash) w.oa_id, w.citizen, w.code_hash, w.period
-			FROM unnest($1::text[], $2::text[], $3::bytea[], $4::date[]) AS w(oa_id, citizen, code_hash, period)
-			JOIN dossier_known n ON n.code_hash = w.code_hash
-			ON CONFLICT DO NOTHING
-			RETURNING oa_id, citizen, code_hash)
-		SELECT w.n - 1, n.public
-		FROM given g
-		JOIN unnest($1::text[], $2::text[], $3::bytea[]) WITH ORDINALITY AS w(oa_id, citizen, code_hash, n)
-		     ON w.oa_id = g.oa_id AND w.citizen = g.citizen AND w.code_hash = g.code_hash
-		JOIN dossier_known n ON n.code_hash = g.code_hash
-		ORDER BY w.n`, oas, citizens, hashes, periods)
-	if err != nil {
-		return fmt.Errorf("rate: %w", err)
+	return nil
+}
+
+func (s *Store) rateOne(ctx context.Context, tx pgx.Tx, who bot.CitizenID, e Rate, period time.Time) error {
+	if e.Stars < 1 || e.Stars > 5 || utf8.RuneCountInString(e.Comment) > MaxComment {
+		return fmt.Errorf("%d stars, a comment of %d bytes", e.Stars, len(e.Comment))
 	}
-	var at int
 	var public []byte
-	var agencyCodes, agencies, procedureCodes, procedures []string
-	var given []int16
-	var months []time.Time
-	var words [][]byte
-	once := map[string]bool{}
-	_, err = pgx.ForEachRow(rows, []any{&at, &public}, func() error {
-		key := oas[at] + " " + citizens[at] + " " + string(hashes[at])
-		if once[key] {
-			return nil // rated twice in one commit: the first counts
-		}
-		once[key] = true
-		v, err := b.s.openKnown(public, time.Time{})
+	var first bool
+	err := tx.QueryRow(ctx, `
+		WITH given AS (
+			INSERT INTO rating_given AS g (oa_id, citizen, code_hash, period, commented)
+			SELECT $1, $2, code_hash, $4, $5 FROM dossier_known WHERE code_hash = $3
+			ON CONFLICT (oa_id, citizen, code_hash) DO UPDATE SET commented = true WHERE $5 AND NOT g.commented
+			RETURNING xmax = 0 AS first)
+		SELECT given.first, n.public FROM given, dossier_known n WHERE n.code_hash = $3`,
+		who.OA, who.User, s.codeHash(e.Code), period, e.Comment != "").Scan(&first, &public)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil // given before, or of a dossier nobody has seen
+	}
+	if err != nil {
+		return err
+	}
+	v, err := s.openKnown(public, time.Time{})
+	if err != nil {
+		return err
+	}
+	of := []any{period, v.AgencyCode, v.AgencyName, v.ProcedureCode, v.ProcedureName, e.Stars}
+	if first {
+		_, err = tx.Exec(ctx, `
+			INSERT INTO rating (period, agency_code, agency_name, procedure_code, procedure_name, stars)
+			VALUES ($1, $2, $3, $4, $5, $6)`, of...)
 		if err != nil {
 			return err
 		}
-		agencyCodes, agencies = append(agencyCodes, v.AgencyCode), append(agencies, v.AgencyName)
-		procedureCodes, procedures = append(procedureCodes, v.ProcedureCode), append(procedures, v.ProcedureName)
-		given, months, words = append(given, stars[at]), append(months, periods[at]), append(words, comments[at])
+	}
+	if e.Comment == "" {
 		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("rate: %w", err)
 	}
 	_, err = tx.Exec(ctx, `
-		INSERT INTO rating (period, agency_code, agency_name, procedure_code, procedure_name, stars, comment)
-		SELECT * FROM unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bytea[])`,
-		months, agencyCodes, agencies, procedureCodes, procedures, given, words)
-	if err != nil {
-		return fmt.Errorf("rate: %w", err)
-	}
-	return nil
+		INSERT INTO rating_comment (period, agency_code, agency_name, procedure_code, procedure_name, stars, comment)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, append(of, s.ring.Seal(purposeComment, []byte(e.Comment)))...)
+	return err
 }
 
 // RatingGroup is how one procedure at one agency was rated in a month.
@@ -127,15 +108,21 @@ func (g RatingGroup) Average() float64 {
 // ones no more than that there are any. Empty agency or procedure codes mean all.
 func (s *Store) Ratings(ctx context.Context, agency, procedure string, period time.Time) (groups []RatingGroup, fewer bool, err error) {
 	rows, err := s.pool.Query(ctx, `
-		SELECT agency_code, max(agency_name), procedure_code, max(procedure_name), count(*)::int,
+		WITH said AS (
+			SELECT NULL::uuid AS id, agency_code, agency_name, procedure_code, procedure_name, stars, NULL::bytea AS comment
+			FROM rating WHERE period = $1
+			UNION ALL
+			SELECT id, agency_code, agency_name, procedure_code, procedure_name, NULL, comment
+			FROM rating_comment WHERE period = $1)
+		SELECT agency_code, max(agency_name), procedure_code, max(procedure_name), count(stars)::int,
 		       ARRAY[count(*) FILTER (WHERE stars = 1), count(*) FILTER (WHERE stars = 2), count(*) FILTER (WHERE stars = 3),
 		             count(*) FILTER (WHERE stars = 4), count(*) FILTER (WHERE stars = 5)],
 		       array_agg(comment ORDER BY id) FILTER (WHERE comment IS NOT NULL)
-		FROM rating
-		WHERE period = $1 AND ($2 = '' OR agency_code = $2) AND ($3 = '' OR procedure_code = $3)
+		FROM said
+		WHERE ($2 = '' OR agency_code = $2) AND ($3 = '' OR procedure_code = $3)
 		GROUP BY agency_code, CASE WHEN agency_code = '' THEN agency_name END,
 		         procedure_code, CASE WHEN procedure_code = '' THEN procedure_name END
-		ORDER BY count(*) DESC, agency_code, procedure_code`, period, agency, procedure)
+		ORDER BY count(stars) DESC, agency_code, procedure_code`, period, agency, procedure)
 	if err != nil {
 		return nil, false, fmt.Errorf("report ratings: %w", err)
 	}

@@ -194,6 +194,17 @@ func (s *Service) Kept(ctx context.Context, who bot.CitizenID) ([]Kept, error) {
 	return kept, err
 }
 
+// Rated reports whether the citizen has rated the service on a dossier.
+func (s *Service) Rated(ctx context.Context, who bot.CitizenID, code Code) (rated bool, err error) {
+	err = s.store.pool.QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM rating_given WHERE oa_id = $1 AND citizen = $2 AND code_hash = $3)`,
+		who.OA, who.User, s.store.codeHash(code)).Scan(&rated)
+	if err != nil {
+		return false, fmt.Errorf("look for rating: %w", err)
+	}
+	return rated, nil
+}
+
 // boundTo tells the dossier a proof is bound to.
 func (s *Service) boundTo(dossierHash []byte) func(id string) bool {
 	return func(id string) bool {

@@ -232,6 +232,7 @@ func (s *Store) Purge(ctx context.Context, now time.Time) (deleted int64, err er
 		{"dossier_proof", "expires_at", now},
 		{"dossier_known", "seen_at", now.Add(-knownStay)},
 		{"rating", "period", Period(now).AddDate(0, -ratingsStay, 0)},
+		{"rating_comment", "period", Period(now).AddDate(0, -ratingsStay, 0)},
 		{"rating_given", "period", Period(now).AddDate(0, -givenStay, 0)},
 	} {
 		for {

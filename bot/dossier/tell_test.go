@@ -206,3 +206,14 @@ func TestLongWordsFit(t *testing.T) {
 		}
 	}
 }
+
+func TestMoney(t *testing.T) {
+	for amount, want := range map[int64][2]string{
+		0: {"0", "0"}, 999: {"999", "999"}, 1000: {"1.000", "1,000"}, 75000: {"75.000", "75,000"},
+		1250000: {"1.250.000", "1,250,000"}, -75000: {"-75.000", "-75,000"}, -100: {"-100", "-100"},
+	} {
+		if vi, en := dossier.Money("vi", amount), dossier.Money("en", amount); vi != want[0] || en != want[1] {
+			t.Errorf("%d: %q, %q", amount, vi, en)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package dossier
 
 import (
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -160,21 +159,4 @@ func cut(s string, n int) string {
 		return string(r[:n-1]) + "…"
 	}
 	return s
-}
-
-// money writes an amount in đồng with the language's own grouping: 75.000, 75,000.
-func money(lang string, amount int64) string {
-	separator := "."
-	if lang == bot.English {
-		separator = ","
-	}
-	digits := strconv.FormatInt(amount, 10)
-	var b strings.Builder
-	for i, r := range digits {
-		if i > 0 && r != '-' && (len(digits)-i)%3 == 0 && digits[i-1] != '-' {
-			b.WriteString(separator)
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"congdanso/bot"
+	"congdanso/bot/citizen"
 	"congdanso/bot/dossier"
 	"congdanso/flows/way"
 )
@@ -60,6 +61,9 @@ func (f *Flow) factor(ctx context.Context, t *bot.Turn, st state) error {
 	switch {
 	case err == nil:
 		t.Do(dossier.GrantProof{Code: st.Code})
+		if d.HasPhone(t.Citizen.Phone) {
+			t.Do(citizen.ProvePhone{})
+		}
 		if st.Then == "steps" {
 			return f.tellSteps(ctx, t, st.Code, &d, 1)
 		}
@@ -106,12 +110,12 @@ func (f *Flow) tell(ctx context.Context, t *bot.Turn, code dossier.Code, d *doss
 		way.To(t, "dossier.button.steps", payload("steps", code)),
 		way.To(t, "dossier.button.place", payload("place", code)),
 	}
-	kept, err := f.isKept(ctx, t, code)
+	followed, err := f.isFollowed(ctx, t, code)
 	if err != nil {
 		return err
 	}
-	if !kept {
-		choices = append(choices, way.To(t, "dossier.button.keep", payload("keep", code)))
+	if !followed && !d.Status.Ended() {
+		choices = append(choices, way.To(t, "dossier.button.follow", payload("follow", code)))
 	}
 	switch {
 	case d.Late(t.Now), d.Status == dossier.StatusRefused, d.Status == dossier.StatusStopped, d.Status == dossier.StatusReturned:
@@ -148,7 +152,7 @@ func detailHead(t *bot.Turn, d *dossier.Detail) string {
 			}
 		}
 		if d.FeesKnown && sum > 0 {
-			return t.T("dossier.head.sum", "Amount", money(t.Citizen.Language, sum))
+			return t.T("dossier.head.sum", "Amount", dossier.Money(t.Citizen.Language, sum))
 		}
 	}
 	return head(t, &d.Public)
@@ -231,7 +235,7 @@ func fees(t *bot.Turn, d *dossier.Detail) string {
 		case fee.Amount > 0:
 			key = "dossier.fee.optional"
 		}
-		lines = append(lines, t.T(key, "Name", name, "Amount", money(t.Citizen.Language, fee.Amount), "Note", strings.TrimSpace(fee.Note)))
+		lines = append(lines, t.T(key, "Name", name, "Amount", dossier.Money(t.Citizen.Language, fee.Amount), "Note", strings.TrimSpace(fee.Note)))
 	}
 	if len(lines) == 0 {
 		return ""

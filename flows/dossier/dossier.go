@@ -4,7 +4,8 @@
 //
 // Whoever types a code reads what is public. The steps, papers, fees and the
 // officer's words open with the last four digits of a phone or identity number
-// on the dossier. Payloads are only shortcuts: each is checked as if it had been
+// on the dossier. Who follows a dossier is told when it changes (bot/dossier does
+// that); afterwards they are asked how the service was. Payloads are only shortcuts: each is checked as if it had been
 // typed, so that one made up by hand opens nothing.
 package dossier
 
@@ -23,9 +24,12 @@ import (
 const Name = "dossier"
 
 const (
-	stepAsk    = "ask"    // a code is awaited
-	stepFactor = "factor" // the second factor for State.Code is awaited
-	version    = 1
+	stepAsk     = "ask"     // a code is awaited
+	stepFactor  = "factor"  // the second factor for state.Code is awaited
+	stepShown   = "shown"   // the status of state.Code is on the screen
+	stepStars   = "stars"   // the rating of state.Code is awaited
+	stepComment = "comment" // words to the rating of state.Code are awaited
+	version     = 1
 )
 
 // state is where the dialogue stands.
@@ -33,6 +37,8 @@ type state struct {
 	Code dossier.Code `json:"code,omitempty"`
 	// Then is what the second factor was asked for.
 	Then string `json:"then,omitempty"`
+	// Stars is the rating that words may be added to.
+	Stars int `json:"stars,omitempty"`
 }
 
 // Dossiers is what this flow needs to know of dossiers; *dossier.Service has it.
@@ -41,6 +47,7 @@ type Dossiers interface {
 	Prove(ctx context.Context, who bot.CitizenID, eventID string, code dossier.Code, digits string) (dossier.Detail, error)
 	Detail(ctx context.Context, who bot.CitizenID, code dossier.Code) (dossier.Detail, error)
 	Kept(ctx context.Context, who bot.CitizenID) ([]dossier.Kept, error)
+	Rated(ctx context.Context, who bot.CitizenID, code dossier.Code) (bool, error)
 }
 
 // Citizens is what this flow needs to know of consents; *citizen.Store has it.
@@ -74,21 +81,30 @@ func New(d Dossiers, c Citizens, issuers Issuers, about func(code dossier.Code) 
 func (f *Flow) Name() string { return Name }
 
 // Intents are the readings of free text with which the flow begins.
-func (f *Flow) Intents() []bot.Intent { return []bot.Intent{bot.IntentLookup, bot.IntentMine} }
+func (f *Flow) Intents() []bot.Intent {
+	return []bot.Intent{bot.IntentLookup, bot.IntentMine, bot.IntentRate, bot.IntentUnfollow}
+}
 
 // Actions are what the flow's payloads may name.
 func (f *Flow) Actions() []string {
 	return []string{
 		"ask", "nocode", "show", "detail", "steps", "place", "keep", "keep_yes",
 		"mine", "drop", "drop_one", "drop_all", "drop_all_now", "wait",
+		"follow", "follow_yes", "unfollow", "unfollow_all", "rate", "stars", "no_comment",
 		dossier.ActionCallback, dossier.ActionGaveUp,
 	}
 }
 
-// Begin asks for a code, or lists what is kept.
+// Begin asks for a code, lists what is kept, asks for a rating, or ends the telling
+// of a dossier.
 func (f *Flow) Begin(ctx context.Context, t *bot.Turn, intent bot.Intent) error {
-	if intent == bot.IntentMine {
+	switch intent {
+	case bot.IntentMine:
 		return f.mine(ctx, t, 1)
+	case bot.IntentRate:
+		return f.rateSome(ctx, t)
+	case bot.IntentUnfollow:
+		return f.unfollowSome(ctx, t)
 	}
 	return f.ask(t)
 }
@@ -142,7 +158,15 @@ func (f *Flow) Act(ctx context.Context, t *bot.Turn, action, arg string) error {
 		return f.askDropAll(ctx, t)
 	case "drop_all_now":
 		return f.dropAll(t)
-	case "show", "detail", "steps", "place", "keep", "keep_yes", "drop_one", "wait",
+	case "unfollow_all":
+		return f.unfollowAll(t)
+	case "no_comment":
+		return f.thank(t)
+	case "unfollow", "rate":
+		if arg == "" {
+			return f.Begin(ctx, t, bot.Intent(action))
+		}
+	case "follow", "follow_yes", "stars", "show", "detail", "steps", "place", "keep", "keep_yes", "drop_one", "wait",
 		dossier.ActionCallback, dossier.ActionGaveUp:
 	default:
 		return f.ask(t)
@@ -167,6 +191,16 @@ func (f *Flow) Act(ctx context.Context, t *bot.Turn, action, arg string) error {
 		return f.dropOne(t, code)
 	case "wait":
 		return f.wait(t, code)
+	case "follow":
+		return f.follow(ctx, t, code)
+	case "follow_yes":
+		return f.followAgreed(ctx, t, code)
+	case "unfollow":
+		return f.unfollow(t, code)
+	case "rate":
+		return f.rate(ctx, t, code)
+	case "stars":
+		return f.stars(ctx, t, code, page(rest))
 	case dossier.ActionCallback:
 		return f.callback(ctx, t, code)
 	case dossier.ActionGaveUp:
@@ -175,7 +209,8 @@ func (f *Flow) Act(ctx context.Context, t *bot.Turn, action, arg string) error {
 	return f.show(ctx, t, code, nil)
 }
 
-// Resume takes the second factor, and what looks like an attempt at a code.
+// Resume takes the second factor, a rating and words to it, and what looks like an
+// attempt at a code.
 func (f *Flow) Resume(ctx context.Context, t *bot.Turn) error {
 	st, ok := bot.LoadState[state](t.Conv, Name, version)
 	if !ok || t.Text() == "" {
@@ -186,6 +221,12 @@ func (f *Flow) Resume(ctx context.Context, t *bot.Turn) error {
 		return f.factor(ctx, t, st)
 	case stepAsk:
 		return f.notACode(t)
+	case stepShown:
+		return f.shown(ctx, t, st)
+	case stepStars:
+		return f.notStars(t, st)
+	case stepComment:
+		return f.comment(t, st)
 	}
 	return bot.ErrNotMine
 }

@@ -20,10 +20,8 @@ func (f *Flow) keep(ctx context.Context, t *bot.Turn, code dossier.Code) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range o.Consents {
-		if c.Purpose == citizen.PurposeKeep && c.WithdrawnAt.IsZero() {
-			return f.store(ctx, t, code, "")
-		}
+	if agreed(o, citizen.PurposeKeep) {
+		return f.store(ctx, t, code, "")
 	}
 	text, _ := way.Consent(t, consentKeep)
 	t.Conv.Leave()
@@ -55,20 +53,23 @@ func (f *Flow) store(ctx context.Context, t *bot.Turn, code dossier.Code, agreed
 	t.Do(dossier.Keep{Code: code})
 	t.Conv.Leave()
 	t.Say(bot.Message{
-		Text:    t.T("dossier.keep.done", "Code", string(code)),
-		Choices: []bot.Choice{way.Mine(t), way.Another(t), way.Home(t)},
+		Text: t.T("dossier.keep.done", "Code", string(code)),
+		Choices: []bot.Choice{
+			way.Mine(t), way.To(t, "dossier.button.follow", payload("follow", code)), way.Another(t), way.Home(t),
+		},
 	})
 	return nil
 }
 
-func (f *Flow) isKept(ctx context.Context, t *bot.Turn, code dossier.Code) (bool, error) {
+// isFollowed reports whether the citizen is told when the dossier changes.
+func (f *Flow) isFollowed(ctx context.Context, t *bot.Turn, code dossier.Code) (bool, error) {
 	kept, err := f.dossiers.Kept(ctx, t.Citizen.ID)
 	if err != nil {
 		return false, err
 	}
 	for _, k := range kept {
 		if k.Code == code {
-			return true, nil
+			return k.Followed, nil
 		}
 	}
 	return false, nil
@@ -107,10 +108,10 @@ func (f *Flow) mine(ctx context.Context, t *bot.Turn, page int) error {
 	var lines []string
 	var choices []bot.Choice
 	for _, k := range part {
-		line := t.T("dossier.mine.unknown", "Code", string(k.Code))
+		line := t.T("dossier.mine.unknown", "Code", string(k.Code), "Followed", k.Followed)
 		if k.Last != nil {
 			line = t.T("dossier.mine.line", "Code", string(k.Code),
-				"State", short(t, &k.Last.Public), "Seen", moment(t, k.Last.SeenAt))
+				"State", short(t, &k.Last.Public), "Seen", moment(t, k.Last.SeenAt), "Followed", k.Followed)
 		}
 		lines = append(lines, line)
 		choices = append(choices, codeChoice("show", k.Code))

@@ -42,17 +42,6 @@ func TestPagesCutWhatHasNoGaps(t *testing.T) {
 	}
 }
 
-func TestMoney(t *testing.T) {
-	for amount, want := range map[int64][2]string{
-		0: {"0", "0"}, 999: {"999", "999"}, 1000: {"1.000", "1,000"}, 75000: {"75.000", "75,000"},
-		1250000: {"1.250.000", "1,250,000"}, -75000: {"-75.000", "-75,000"}, -100: {"-100", "-100"},
-	} {
-		if vi, en := money("vi", amount), money("en", amount); vi != want[0] || en != want[1] {
-			t.Errorf("%d: %q, %q", amount, vi, en)
-		}
-	}
-}
-
 func TestPageNumbersTypedByHand(t *testing.T) {
 	for arg, want := range map[string]int{"": 1, "0": 1, "2": 2, "-3": 1, "x": 1, "99999999999999999999": 1, "12": 12} {
 		if got := page(arg); got != want {

@@ -21,6 +21,11 @@ func (f *Flow) show(ctx context.Context, t *bot.Turn, code dossier.Code, others 
 		return f.unavailable(t, code, &v)
 	}
 	t.Conv.Leave()
+	if !v.Kept {
+		if err := f.enter(t, stepShown, state{Code: code}); err != nil {
+			return err
+		}
+	}
 	parts := []string{head(t, &v.Public), f.facts(t, code, &v)}
 	if len(others) > 0 {
 		parts = append(parts, t.T("dossier.others", "Count", len(others)+1))
@@ -69,7 +74,10 @@ func (f *Flow) onStatus(t *bot.Turn, code dossier.Code, v *dossier.View, others 
 		button = "dossier.button.reason"
 	}
 	choices := []bot.Choice{way.To(t, button, payload("detail", code))}
-	if !v.Kept {
+	switch {
+	case !v.Followed && !v.Status.Ended():
+		choices = append(choices, way.To(t, "dossier.button.follow", payload("follow", code)))
+	case !v.Kept:
 		choices = append(choices, way.To(t, "dossier.button.keep", payload("keep", code)))
 	}
 	if len(others) > 0 {
@@ -83,6 +91,9 @@ func (f *Flow) onStatus(t *bot.Turn, code dossier.Code, v *dossier.View, others 
 			way.To(t, "dossier.button.place", payload("place", code)),
 			way.To(t, "dossier.button.write", bot.Payload("human", "ask", "")))
 	} else {
+		if v.Status == dossier.StatusReady || v.Status == dossier.StatusReturned {
+			choices = append(choices, way.To(t, "dossier.button.rate", payload("rate", code)))
+		}
 		choices = append(choices, way.Another(t))
 	}
 	return append(choices, way.Home(t))

@@ -111,6 +111,7 @@ type person struct {
 	locked      map[dossier.Code]time.Time
 	pending     map[dossier.Code]bool // right guesses of the turn
 	waiting     map[dossier.Code]bool
+	rated       map[dossier.Code]bool
 	told        told
 }
 
@@ -125,7 +126,8 @@ func (w *world) person(who bot.CitizenID) *person {
 			Overview: citizen.Overview{Language: bot.Vietnamese, Since: w.now},
 			proofs:   map[dossier.Code]time.Time{}, wrong: map[dossier.Code]int{},
 			locked: map[dossier.Code]time.Time{}, pending: map[dossier.Code]bool{}, waiting: map[dossier.Code]bool{},
-			told: told{preferences: push.Preferences{DigestAt: -1}},
+			rated: map[dossier.Code]bool{},
+			told:  told{preferences: push.Preferences{DigestAt: -1}},
 		}
 		w.people[who] = p
 	}
@@ -271,9 +273,15 @@ func (w *world) Kept(_ context.Context, who bot.CitizenID) ([]dossier.Kept, erro
 		if d := w.find(k.Code); d != nil {
 			k.Last = d.seen
 		}
+		k.Rated = p.rated[k.Code]
 		kept = append(kept, k)
 	}
 	return kept, nil
+}
+
+// Rated reports whether a citizen has rated a dossier.
+func (w *world) Rated(_ context.Context, who bot.CitizenID, code dossier.Code) (bool, error) {
+	return w.person(who).rated[code], nil
 }
 
 // apply carries out an effect.
@@ -314,9 +322,7 @@ func (w *world) apply(a bot.Applied) error {
 	case dossier.UnfollowAll:
 		p.follow("", false)
 	case dossier.Rate:
-		for i := range p.kept {
-			p.kept[i].Rated = p.kept[i].Rated || p.kept[i].Code == e.Code
-		}
+		p.rated[e.Code] = true
 	case dossier.Drop:
 		var left []dossier.Kept
 		for _, k := range p.kept {
@@ -408,6 +414,14 @@ func (w *world) given(now time.Time, line string) error {
 			Paid: f.flag("paid"), Required: f.flag("required"), Note: f.text("note")})
 	case "incomplete":
 		d.noSteps = true
+	case "told": // everybody who follows was told of it just now
+		for _, p := range w.people {
+			for i := range p.kept {
+				if p.kept[i].Code == dossier.Code(f.name) && p.kept[i].Followed {
+					p.kept[i].ToldAt = now
+				}
+			}
+		}
 	case "guessed":
 		d.wrong = f.number("count")
 	default:
@@ -431,7 +445,7 @@ func (w *world) givenDossier(f *fields) error {
 		FinishedAt: f.time("finished"), ReturnedAt: f.time("returned"), UpdatedAt: f.time("updated"),
 		Private: f.flag("private"),
 	}}
-	d.factors = f.list("factors")
+	d.factors, d.detail.Phones = f.list("factors"), f.list("phones")
 	d.detail.Owner, d.detail.Officer = dossier.MaskName(f.text("owner")), f.text("officer")
 	d.detail.FeesKnown = !f.flag("feesunknown")
 	return f.err
