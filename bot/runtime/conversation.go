@@ -18,6 +18,7 @@ type record struct {
 	turned     time.Time // signed time of the last turned event
 	interacted time.Time // signed time of the last interaction
 	quiet      time.Time // staff write with the citizen until then
+	waiting    int       // pushes that wait to be read; of another table
 	saved
 }
 
@@ -26,6 +27,25 @@ type saved struct {
 	Conv bot.Conversation `json:"conv"`
 	Pace pace             `json:"pace"`
 	Last lastText         `json:"last,omitzero"`
+	Told toldWaiting      `json:"told,omitzero"`
+}
+
+// toldWaiting is when the citizen was told last how much waits to be read.
+type toldWaiting struct {
+	Count int       `json:"count"`
+	At    time.Time `json:"at"`
+}
+
+// tellAgain is how long it is not said again that the same number waits.
+const tellAgain = 6 * time.Hour
+
+// news reports whether it is worth saying that n wait, and notes that it was said.
+func (w *toldWaiting) news(n int, now time.Time) bool {
+	if n == 0 || n == w.Count && now.Sub(w.At) < tellAgain {
+		return false
+	}
+	*w = toldWaiting{n, now}
+	return true
 }
 
 // lastText is the text turned last. The same one again, signed before the answer

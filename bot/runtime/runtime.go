@@ -63,6 +63,11 @@ type Alerter interface {
 	Alert(ctx context.Context, tx pgx.Tx, alerts []bot.Alert) error
 }
 
+// Waiter knows of whom something waits to be read.
+type Waiter interface {
+	QueueWaiting(batch *pgx.Batch, who []bot.CitizenID, done func(map[bot.CitizenID]int))
+}
+
 // Config is what the runtime is made of.
 type Config struct {
 	Now    func() time.Time
@@ -73,6 +78,8 @@ type Config struct {
 	Features map[string]Feature
 	Erasers  []Eraser
 	Alerter  Alerter
+	// Waiter, when set, has one line under an answer say what waits to be read.
+	Waiter Waiter
 }
 
 // Runtime claims, turns and commits.
@@ -247,6 +254,10 @@ func (r *Runtime) claim(ctx context.Context, who []bot.CitizenID) {
 	r.inbox.QueueClaim(batch, who, func(c []*inbox.Claim) { claims = c })
 	r.convs.queueLoad(batch, who, func(m map[bot.CitizenID]record) { records = m })
 	r.citizens.QueueLoad(batch, who, func(c []bot.Citizen) { profiles = c })
+	var waiting map[bot.CitizenID]int
+	if r.cfg.Waiter != nil {
+		r.cfg.Waiter.QueueWaiting(batch, who, func(m map[bot.CitizenID]int) { waiting = m })
+	}
 	claimCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), turnLimit)
 	defer cancel()
 	if err := r.claims.SendBatch(claimCtx, batch).Close(); err != nil {
@@ -271,6 +282,7 @@ func (r *Runtime) claim(ctx context.Context, who []bot.CitizenID) {
 		r.hands[c.Who].claim = c
 		r.mu.Unlock()
 		rec := records[c.Who]
+		rec.waiting = waiting[c.Who]
 		r.turns.Add(1)
 		r.crew.do(func() {
 			defer r.turns.Done()

@@ -18,6 +18,7 @@ import (
 	"congdanso/bot/citizen"
 	"congdanso/bot/delivery"
 	"congdanso/bot/inbox"
+	"congdanso/bot/push"
 	"congdanso/bot/seal"
 	"congdanso/integrations/postgres/pgtest"
 )
@@ -136,6 +137,10 @@ func (p *phone) Send(_ context.Context, to bot.CitizenID, m bot.Message) (delive
 	return delivery.Receipt{MsgID: fmt.Sprint("z", n), At: time.Now()}, nil
 }
 
+func (p *phone) Template(context.Context, bot.CitizenID, bot.Template) (delivery.Receipt, error) {
+	return delivery.Receipt{}, errors.New("no templates here")
+}
+
 func (p *phone) Do(_ context.Context, to bot.CitizenID, c bot.Call) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -204,7 +209,7 @@ func (r *rig) run() {
 			return e.event(oa, at), true, nil
 		},
 		Features: map[string]Feature{"heard": heardStore{}, "citizen": citizens},
-		Erasers:  []Eraser{in, out}, Alerter: noAlerts{},
+		Erasers:  []Eraser{in, out}, Alerter: noAlerts{}, Waiter: push.NewStore(r.pool, keys),
 	}, r.pool, r.pool, keys, in, citizens, out, wake, prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -290,6 +295,19 @@ func (r *rig) count(query string, args ...any) (n int) {
 		r.t.Fatal(err)
 	}
 	return n
+}
+
+// The answer comes first, and one line says what waits, once.
+func TestAnswerSaysWhatWaitsToBeRead(t *testing.T) {
+	r := newRig(t)
+	if _, err := r.pool.Exec(t.Context(), `INSERT INTO push_person (oa_id, citizen, held) VALUES ($1, '1', 2)`, testOA); err != nil {
+		t.Fatal(err)
+	}
+	r.accept(r.says("1", "hi", 1))
+	r.want("1", "heard hi\n\nruntime.waiting")
+	r.accept(r.says("1", "again", 2), r.says("2", "hello", 2))
+	r.want("1", "heard hi\n\nruntime.waiting", "heard again")
+	r.want("2", "heard hello")
 }
 
 func TestTurnAnswersAndLeavesNothingBehind(t *testing.T) {

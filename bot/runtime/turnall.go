@@ -12,6 +12,7 @@ import (
 	"congdanso/bot"
 	"congdanso/bot/delivery"
 	"congdanso/bot/inbox"
+	"congdanso/bot/push"
 )
 
 // turnAll turns the events of one claim, one after the other. Whatever goes
@@ -194,6 +195,7 @@ func (r *Runtime) unit(c *inbox.Claim, rec *record, made []*decision, last bool)
 	}
 	if m := joined(replies); m != nil {
 		rec.Pace.take(now)
+		r.tellWaiting(m, made, rec, now)
 		u.items = append(u.items, delivery.Item{To: c.Who, Priority: delivery.Reply, Message: m,
 			InReplyAt: rec.interacted, NoHistory: u.erase != nil, EventID: inbox.ShortID(u.events[len(u.events)-1].Key)})
 	}
@@ -202,6 +204,33 @@ func (r *Runtime) unit(c *inbox.Claim, rec *record, made []*decision, last bool)
 	}
 	u.rec = *rec
 	return u
+}
+
+// tellWaiting puts one line under an answer that says what waits to be read. The
+// answer comes first; a dialogue about pushes says it itself.
+func (r *Runtime) tellWaiting(m *bot.Message, made []*decision, rec *record, now time.Time) {
+	last := made[len(made)-1].turn
+	if last == nil || rec.waiting == 0 || m.AskContact != nil || last.Unasked || rec.Conv.Question != nil && rec.Conv.Question.Name {
+		return
+	}
+	for _, d := range made {
+		if d.erase != nil {
+			return
+		}
+		if d.turn == nil {
+			continue
+		}
+		for _, e := range d.turn.Effects() {
+			if e.Feature() == push.Feature {
+				return
+			}
+		}
+	}
+	line := r.texts.Text(last.Citizen.Language, "runtime.waiting", bot.Pairs("Count", rec.waiting))
+	if len([]rune(m.Text))+len([]rune(line))+2 > bot.MaxText-100 || !rec.Told.news(rec.waiting, now) {
+		return
+	}
+	m.Text += "\n\n" + line
 }
 
 // joined makes one message of several answers: the last one whole, with its
