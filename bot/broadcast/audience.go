@@ -20,44 +20,40 @@ const (
 // Whoever fits belongs to the audience, also who is not written to and why: the
 // books count them. Whom an exclusion or an erasure takes out does not appear.
 //
-// Every table is read in the same range of citizens by its primary key: a slice
-// costs what the slice holds, however many people there are.
+// People are read in a range of the primary key, and what is known of each by the
+// primary keys of the other tables, person by person: a slice costs what the slice
+// holds, however many people there are, and whatever the planner believes of tables
+// that have just been filled.
 func audienceSQL(b Broadcast, q audienceQuery, include, exclude []string) (string, []any) {
 	w := &where{}
 	oa := w.arg(q.oa)
-	// in narrows a table, by its alias, to the account and to the range.
-	in := func(alias string) string {
-		s := alias + ".oa_id = " + oa
-		if q.after != "" {
-			s += " AND " + alias + ".citizen > " + w.arg(q.after)
-		}
-		if q.upto != "" {
-			s += " AND " + alias + ".citizen <= " + w.arg(q.upto)
-		}
-		return s
+	members := "c.oa_id = " + oa
+	if q.after != "" {
+		members += " AND c.citizen > " + w.arg(q.after)
+	}
+	if q.upto != "" {
+		members += " AND c.citizen <= " + w.arg(q.upto)
 	}
 	at := w.arg(q.at) + "::timestamptz"
-	paused, consent, noConsent := "", "", ""
+	paused, noConsent := "", ""
 	if !b.Urgent {
 		paused = "\n\tWHEN s.paused_until >= " + w.arg(q.at.Add(b.ExpiresAfter)) + " THEN '" + SkipPaused + "'"
 	}
 	if b.needsConsent() {
-		noConsent = "\n\tWHEN k.citizen IS NULL THEN '" + SkipNoConsent + "'"
-		// By consent_open.
-		consent = `
-LEFT JOIN (SELECT DISTINCT k.citizen FROM consent k
-	WHERE ` + in("k") + ` AND k.purpose = ` + w.arg(citizen.PurposeTopic(b.Purpose)) + ` AND k.withdrawn_at IS NULL AND k.given_at <= ` + at + `) k
-	ON k.citizen = c.citizen`
+		// By consent_open, person by person: quick also before the tables' statistics
+		// know of people who were imported a moment ago.
+		noConsent = `
+	WHEN NOT EXISTS (SELECT FROM consent k WHERE k.oa_id = ` + oa + ` AND k.purpose = ` + w.arg(citizen.PurposeTopic(b.Purpose)) + `
+		AND k.citizen = c.citizen AND k.withdrawn_at IS NULL AND k.given_at <= ` + at + `) THEN '` + SkipNoConsent + `'`
 	}
 	sql := `
 SELECT c.oa_id, c.citizen,
 	CASE WHEN s.stopped_at IS NOT NULL THEN '` + SkipStopped + `'` + paused + noConsent + ` END AS skip,
-	v.interacted_at, c.following, c.phone_hash IS NOT NULL AND c.phone_proven_at IS NOT NULL AS phone_ok,
+	(` + interacted + `) AS interacted_at, c.following, c.phone_hash IS NOT NULL AND c.phone_proven_at IS NOT NULL AS phone_ok,
 	s.stopped_at IS NOT NULL AS stopped, c.language
 FROM citizen c
-LEFT JOIN conversation v ON v.citizen = c.citizen AND ` + in("v") + `
-LEFT JOIN push_person s ON s.citizen = c.citizen AND ` + in("s") + consent + `
-WHERE ` + in("c") + ` AND c.created_at <= ` + at
+LEFT JOIN LATERAL (SELECT s.stopped_at, s.paused_until FROM push_person s WHERE s.oa_id = c.oa_id AND s.citizen = c.citizen LIMIT 1) s ON true
+WHERE ` + members + ` AND c.created_at <= ` + at
 	conditions := w.filter(b.Audience.Include, include, oa, q.at)
 	if b.Audience.List != 0 {
 		conditions = append(conditions, `EXISTS (SELECT FROM broadcast_list_row l
@@ -79,6 +75,9 @@ WHERE ` + in("c") + ` AND c.created_at <= ` + at
 	}
 	return sql, w.args
 }
+
+// interacted is when a person last interacted.
+const interacted = `SELECT v.interacted_at FROM conversation v WHERE v.oa_id = c.oa_id AND v.citizen = c.citizen`
 
 // needsConsent reports whether people are asked before they are written to. A
 // duty or a disaster needs a legal basis instead, which the approver confirms, and
@@ -117,7 +116,7 @@ func (w *where) filter(f Filter, units []string, oa string, at time.Time) []stri
 		all = append(all, "c.language = "+w.arg(f.Language))
 	}
 	if f.InteractedDays > 0 {
-		all = append(all, "coalesce(v.interacted_at >= "+w.arg(at.AddDate(0, 0, -f.InteractedDays))+", false)")
+		all = append(all, "coalesce(("+interacted+") >= "+w.arg(at.AddDate(0, 0, -f.InteractedDays))+", false)")
 	}
 	if f.Following {
 		all = append(all, "c.following")
