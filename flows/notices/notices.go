@@ -107,7 +107,9 @@ func (f *Flow) Begin(ctx context.Context, t *bot.Turn, intent bot.Intent) error 
 			return f.pauseFor(ctx, t, days)
 		}
 		return f.askPause(ctx, t)
-	case len(s.topics) > 0 && s.says("notices.words.remove"):
+	case s.says("notices.words.missing"):
+		return f.show(ctx, t)
+	case len(s.topics) > 0 && s.ends():
 		return f.choose(ctx, t, nil, s.topics, nil)
 	case len(s.topics) > 0:
 		return f.wantThere(ctx, t, s)

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"congdanso/bot"
+	"congdanso/bot/fold"
 	"congdanso/bot/notice"
 	"congdanso/bot/unit"
 	"congdanso/flows/way"
@@ -99,7 +100,7 @@ func (f *Flow) find(t *bot.Turn, s *said) []unit.Match {
 func (f *Flow) takePlace(ctx context.Context, t *bot.Turn) error {
 	s := f.hear(t)
 	matches := f.find(t, s)
-	if s.says("notices.words.remove") {
+	if s.ends() {
 		if s.says("notices.words.all") {
 			return f.clearPlaces(t)
 		}
@@ -121,12 +122,23 @@ func (f *Flow) takePlace(ctx context.Context, t *bot.Turn) error {
 	if len(matches) > 0 {
 		return f.placeSaid(ctx, t, matches)
 	}
-	if len(s.topics) > 0 || s.says("notices.words.topics") || s.says("notices.words.when") ||
-		len(s.plain) > shortName && !s.says("notices.words.kinds") {
+	if len(s.plain) > shortName && !s.says("notices.words.kinds") || f.leads(t, s) {
 		return bot.ErrNotMine
 	}
 	return ask(t, stepPlaces, state{}, t.T("notices.places.unknown"),
 		way.Zero(to(t, "notices.button.later", "show", "")))
+}
+
+// leads reports whether a sentence that names no commune leads somewhere else.
+func (f *Flow) leads(t *bot.Turn, s *said) bool {
+	for _, c := range []bot.Choice{way.Lookup(t), way.Mine(t), way.Human(t)} {
+		for _, said := range ways(c) {
+			if fold.SameWords(t.Text(), said) {
+				return true
+			}
+		}
+	}
+	return len(s.topics) > 0 || s.says("notices.words.topics") || s.says("notices.words.when") || s.says("notices.words.around")
 }
 
 // placeSaid adds the commune that was named, or asks which one was meant.

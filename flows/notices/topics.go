@@ -83,7 +83,7 @@ func (f *Flow) takeTopics(ctx context.Context, t *bot.Turn, st state) error {
 	if err != nil {
 		return err
 	}
-	if s.says("notices.words.remove") {
+	if s.ends() {
 		return f.choose(ctx, t, nil, picked, nil)
 	}
 	var on, off []Topic

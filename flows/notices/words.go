@@ -47,6 +47,12 @@ func (s *said) says(key string) bool {
 	return false
 }
 
+// ends reports whether the sentence asks that something end; that nothing came
+// ("không nhận được tin") is no such wish.
+func (s *said) ends() bool {
+	return s.says("notices.words.remove") && !s.says("notices.words.missing")
+}
+
 // find finds a phrase and returns where it ends, 0 when it is not there. Accents
 // may be left out of a phrase, but not contradict it; a single word must stand
 // as it is written, or be all that was said, for "bao" is báo more often than bão.
