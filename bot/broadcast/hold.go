@@ -39,8 +39,11 @@ func (s *Store) Resume(ctx context.Context, actor staff.Actor, id int64, now tim
 			return nil, err
 		}
 		if live == nil {
-			b.State = Approved // the next Tick finds the run that waits, or makes it
-			return nil, nil
+			next, err := readRun(ctx, tx, `broadcast = $1 AND state = 'scheduled' ORDER BY at LIMIT 1`, id)
+			if b.State = Approved; next != nil {
+				b.State = Scheduled
+			}
+			return nil, err
 		}
 		_, err = tx.Exec(ctx, `
 UPDATE broadcast_run SET cause = NULL,
