@@ -31,9 +31,12 @@ type Deps struct {
 	Citizens interface {      // *citizen.Store
 		Overview(ctx context.Context, who bot.CitizenID) (citizen.Overview, error)
 	}
-	Pushes  notices.Pushes  // *push.Store of bot/push
+	Pushes  notices.Pushes  // push.Reader of bot/push
 	Notices notices.Notices // *notice.Store
 	Units   notices.Units   // *unit.Units
+	// Night is between which minutes of the local day only urgent pushes go
+	// (push.Settings.Night of the settings in force).
+	Night func() (from, to int)
 	// MessageDays is how long message texts are kept, in days; 0 means 90.
 	MessageDays int
 	// About is a keyed hash of a dossier's code, which rests beside messages that
@@ -76,7 +79,7 @@ func All(d Deps) []bot.Flow {
 			Prefixes: botdossier.Prefixes{Own: province.Dossier.OwnPrefixes, National: province.Dossier.NationalPrefixes},
 			Name:     province.Issuer,
 		}, func(code botdossier.Code) string { return d.About(string(code)) }),
-		notices.New(d.Pushes, d.Notices, d.Units, topics),
+		notices.New(d.Pushes, d.Notices, d.Units, topics, d.Night),
 		privacy.New(d.Citizens, d.Dossiers, d.Notices, named, days, d.Receipt),
 		human.New(),
 		elsewhere.New(),

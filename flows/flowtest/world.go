@@ -70,6 +70,7 @@ func open(t testing.TB, opts ...content.Option) *bottest.World {
 	receipts := 0
 	all := flows.All(flows.Deps{
 		Content: library, Dossiers: w, Citizens: w, Pushes: pushes{w}, Notices: noticed{w}, Units: communes(t),
+		Night:   func() (from, to int) { return 22 * 60, 6 * 60 },
 		Receipt: func() string { receipts++; return fmt.Sprintf("7K3F-92Q%c", 'C'+receipts) },
 	})
 	router, err := runtime.NewRouter(reader, all...)

@@ -15,8 +15,6 @@ import (
 // Bounds, in minutes of the day, days and messages.
 const (
 	day        = 24 * 60
-	nightFrom  = 22 * 60 // nothing but what is urgent goes from here
-	nightTo    = 6 * 60  // to here
 	maxPause   = 60
 	maxDaily   = 20
 	atOnce     = "now"
@@ -45,7 +43,7 @@ func (f *Flow) when(ctx context.Context, t *bot.Turn) error {
 	if err != nil {
 		return err
 	}
-	digest, quiet, daily := t.T("notices.when.at_once"), t.T("notices.when.night"), t.T("notices.when.no_daily")
+	digest, quiet, daily := t.T("notices.when.at_once"), "", t.T("notices.when.no_daily")
 	if p.DigestAt >= 0 {
 		digest = t.T("notices.when.digest", "At", clock(p.DigestAt))
 	}
@@ -61,7 +59,7 @@ func (f *Flow) when(ctx context.Context, t *bot.Turn) error {
 	}
 	t.Conv.Leave()
 	t.Say(bot.Message{
-		Text: lines(paused(t, p), t.T("notices.when.now", "Digest", digest, "Quiet", quiet, "Daily", daily)),
+		Text: lines(paused(t, p), digest, quiet, f.atNight(t), daily),
 		Choices: []bot.Choice{
 			to(t, "notices.button.digest", "digest", ""),
 			to(t, "notices.button.quiet", "quiet", ""),
@@ -71,6 +69,15 @@ func (f *Flow) when(ctx context.Context, t *bot.Turn) error {
 		},
 	})
 	return nil
+}
+
+// atNight says when nothing but urgent pushes goes.
+func (f *Flow) atNight(t *bot.Turn) string {
+	from, to := f.night()
+	if from == to {
+		return ""
+	}
+	return t.T("notices.when.night", "From", clock(from), "To", clock(to))
 }
 
 // settled says what was changed, with the way to change more.
@@ -117,8 +124,8 @@ func (f *Flow) digestAt(ctx context.Context, t *bot.Turn, arg string) error {
 	if err != nil || at < 0 || at >= day {
 		return f.digestAgain(t, t.T("notices.when.bad_clock"))
 	}
-	if within(at, nightFrom, nightTo) {
-		return f.digestAgain(t, t.T("notices.when.digest_night"))
+	if from, to := f.night(); from != to && within(at, from, to) {
+		return f.digestAgain(t, t.T("notices.when.digest_night", "From", clock(from), "To", clock(to)))
 	}
 	p, err := f.pushes.Preferences(ctx, t.Citizen.ID)
 	if err != nil {
@@ -131,7 +138,9 @@ func (f *Flow) digestAt(ctx context.Context, t *bot.Turn, arg string) error {
 	return settled(t, t.T("notices.when.digest_done", "At", clock(at)))
 }
 
-func (f *Flow) askQuiet(t *bot.Turn) error { return f.quietAgain(t, t.T("notices.when.ask_quiet")) }
+func (f *Flow) askQuiet(t *bot.Turn) error {
+	return f.quietAgain(t, lines(t.T("notices.when.ask_quiet"), f.atNight(t)))
+}
 
 func (f *Flow) quietAgain(t *bot.Turn, text string) error {
 	return ask(t, stepQuiet, state{}, text,
@@ -163,7 +172,7 @@ func (f *Flow) takeQuiet(t *bot.Turn) error {
 func (f *Flow) quietAt(t *bot.Turn, arg string) error {
 	if arg == noQuiet {
 		t.Do(push.SetQuiet{})
-		return settled(t, t.T("notices.when.quiet_none"))
+		return settled(t, lines(t.T("notices.when.quiet_none"), f.atNight(t)))
 	}
 	first, second, _ := strings.Cut(arg, "-")
 	from, err := strconv.Atoi(first)

@@ -27,7 +27,7 @@ func heard(t testing.TB, text string) *said {
 		topics = append(topics, Topic{Key: topic.Key, Name: content.TopicKey(topic.Key, "name"), Words: content.TopicKey(topic.Key, "words")})
 	}
 	turn := &bot.Turn{Texts: l, Citizen: bot.Citizen{Language: bot.Vietnamese}, Event: bot.Event{Body: bot.Text{Text: text}}}
-	return New(nil, nil, nil, topics).hear(turn)
+	return New(nil, nil, nil, topics, nil).hear(turn)
 }
 
 func TestClocks(t *testing.T) {
@@ -124,8 +124,8 @@ func TestWithin(t *testing.T) {
 	for _, c := range []struct {
 		at   int
 		want bool
-	}{{nightFrom - 1, false}, {nightFrom, true}, {0, true}, {nightTo - 1, true}, {nightTo, false}} {
-		if got := within(c.at, nightFrom, nightTo); got != c.want {
+	}{{22*60 - 1, false}, {22 * 60, true}, {0, true}, {6*60 - 1, true}, {6 * 60, false}} {
+		if got := within(c.at, 22*60, 6*60); got != c.want {
 			t.Errorf("%s is night: %v", clock(c.at), got)
 		}
 	}
