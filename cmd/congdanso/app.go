@@ -16,6 +16,7 @@ import (
 	"congdanso/bot/instance"
 	"congdanso/bot/seal"
 	"congdanso/bot/understand"
+	"congdanso/bot/unit"
 	"congdanso/content"
 	"congdanso/integrations/postgres"
 )
@@ -30,6 +31,7 @@ type app struct {
 	roles map[string]bool
 	texts *content.Library
 	under *understand.Understander
+	units *unit.Units
 	reg   *prometheus.Registry
 	site  *site
 	now   func() time.Time
@@ -67,9 +69,13 @@ func newApp(cfg Config, roles map[string]bool, opts ...content.Option) (*app, er
 	if err != nil {
 		return nil, err
 	}
-	a := &app{cfg: cfg, roles: roles, texts: texts, under: under, now: time.Now, reg: prometheus.NewRegistry()}
+	units, err := unit.Load(content.Files(cfg.ContentDir))
+	if err != nil {
+		return nil, fmt.Errorf("load administrative units: %w", err)
+	}
+	a := &app{cfg: cfg, roles: roles, texts: texts, under: under, units: units, now: time.Now, reg: prometheus.NewRegistry()}
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if a.site, err = newSite(cfg.HTTPAddr, a.reg, roles[roleWeb]); err != nil {
+	if a.site, err = newSite(cfg.HTTPAddr, a.reg, roles[roleWeb], cfg.ProceduresWebhookSecret != ""); err != nil {
 		return nil, fmt.Errorf("listen on HTTP_ADDR %s: %w", cfg.HTTPAddr, err)
 	}
 	if roles[roleWeb] {

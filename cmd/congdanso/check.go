@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"congdanso/bot/dossier"
+	"congdanso/bot/push"
 	"congdanso/bot/seal"
+	"congdanso/bot/setting"
 	"congdanso/bot/understand"
+	"congdanso/bot/unit"
 	"congdanso/content"
 	"congdanso/flows"
 	"congdanso/integrations/postgres"
@@ -103,6 +106,12 @@ func (c *checker) content(cfg Config) {
 		}
 	}
 	c.result("lexicon", err)
+	c.result("administrative units", errors.Join(unit.Check(files)...))
+	var missing []error
+	for _, key := range setting.Check(texts) {
+		missing = append(missing, fmt.Errorf("no text %s", key))
+	}
+	c.result("explanations of settings", errors.Join(missing...))
 }
 
 // advice is what an operator should know though it stops nothing.
@@ -176,7 +185,7 @@ func (c *checker) zalo(ctx context.Context, cfg Config, db pool, keys *seal.Keyr
 		AppID: cfg.ZaloAppID, AppSecret: cfg.ZaloAppSecret, OAID: cfg.ZaloOAID,
 		OAuthURL: cfg.ZaloOAuthURL, Seed: cfg.ZaloRefreshToken,
 	})
-	client, err := zalo.New(zalo.Options{APIURL: cfg.ZaloAPIURL, OAID: cfg.ZaloOAID, Tokens: tokens})
+	client, err := zalo.New(zalo.Options{APIURL: cfg.ZaloAPIURL, ZNSURL: cfg.ZaloZNSURL, OAID: cfg.ZaloOAID, Tokens: tokens})
 	if err != nil {
 		c.result("zalo settings", err)
 		return
@@ -193,4 +202,11 @@ func (c *checker) zalo(ctx context.Context, cfg Config, db pool, keys *seal.Keyr
 	if !oa.Verified {
 		c.warn("the account is not verified: Zalo refuses templates and broadcasts")
 	}
+	values, err := setting.NewStore(db).Load(ctx)
+	if err != nil {
+		c.result("settings of operators", err)
+		return
+	}
+	faults, err := push.NewStore(db, keys).CheckTemplates(ctx, cfg.ZaloOAID, values, templateAPI{client}, time.Now().UTC())
+	c.result("templates", errors.Join(append(faults, err)...))
 }

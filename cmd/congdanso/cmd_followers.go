@@ -54,7 +54,7 @@ func cmdFollowers(ctx context.Context, p *program, args []string) error {
 	limit := shared.Limiter(cfg.ZaloOAID, cfg.ZaloRatePerMinute, self.Alive)
 	tokens := zalo.NewTokens(db, keys, zalo.TokenOptions{AppID: cfg.ZaloAppID, AppSecret: cfg.ZaloAppSecret, OAID: cfg.ZaloOAID,
 		OAuthURL: cfg.ZaloOAuthURL, Seed: cfg.ZaloRefreshToken})
-	client, err := zalo.New(zalo.Options{APIURL: cfg.ZaloAPIURL, OAID: cfg.ZaloOAID, Tokens: tokens,
+	client, err := zalo.New(zalo.Options{APIURL: cfg.ZaloAPIURL, ZNSURL: cfg.ZaloZNSURL, OAID: cfg.ZaloOAID, Tokens: tokens,
 		OnLimit: func(ceiling, _ int) { limit.SetCeiling(ceiling) }, OnThrottled: limit.Throttled})
 	if err != nil {
 		return err

@@ -17,13 +17,17 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"congdanso/bot"
+	"congdanso/bot/broadcast"
 	"congdanso/bot/citizen"
 	"congdanso/bot/delivery"
 	"congdanso/bot/dossier"
 	"congdanso/bot/inbox"
 	"congdanso/bot/instance"
+	"congdanso/bot/notice"
+	"congdanso/bot/push"
 	"congdanso/bot/runtime"
 	"congdanso/bot/seal"
+	"congdanso/bot/staff"
 	"congdanso/bot/understand"
 	"congdanso/content"
 	"congdanso/integrations/postgres"
@@ -151,7 +155,7 @@ func cmdResume(ctx context.Context, p *program, args []string) error {
 		}
 		citizens := citizen.NewStore(pool, keys)
 		n, err := eraseAgain(ctx, in, citizens, func(ctx context.Context, tx pgx.Tx, who bot.CitizenID, at time.Time) error {
-			for _, e := range erasers(pool, keys, out) {
+			for _, e := range append(erasers(pool, keys, inbox.New(pool, keys, func([]bot.CitizenID) {}), out), runtime.Conversations(keys)) {
 				if err := e.EraseCitizen(ctx, tx, who); err != nil {
 					return err
 				}
@@ -167,6 +171,14 @@ func cmdResume(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := push.NewStore(pool, keys).AfterRestore(ctx, time.Now().UTC()); err != nil {
+		return err
+	}
+	accounts := staff.NewStore(pool, keys, time.Now)
+	paused, err := broadcast.NewStore(broadcast.Options{Pool: pool, Keys: keys, Staff: accounts}).AfterRestore(ctx, time.Now().UTC())
+	if err != nil {
+		return err
+	}
 	aside, err := out.SetAside(ctx, time.Now().Add(-staleAfterRestore))
 	if err != nil {
 		return err
@@ -178,8 +190,8 @@ func cmdResume(ctx context.Context, p *program, args []string) error {
 	if err := postgres.InTx(ctx, pool, func(tx pgx.Tx) error { return instance.Record(ctx, tx, server) }); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "Messages whose fate is unknown: %d. Old messages set aside: %d.\nSending goes on within %d seconds, unless SEND_PAUSED is set.\n",
-		unknown, aside, 10)
+	fmt.Fprintf(p.stdout, "Messages whose fate is unknown: %d. Old messages set aside: %d. Broadcasts paused: %d.\nSending goes on within %d seconds, unless SEND_PAUSED is set.\n",
+		unknown, aside, paused, 10)
 	return nil
 }
 
@@ -187,13 +199,17 @@ func cmdResume(ctx context.Context, p *program, args []string) error {
 // more: who waited for it has long asked again, or has had it.
 const staleAfterRestore = 30 * time.Minute
 
-// erasers are the features that keep something of citizens.
-func erasers(pool pool, keys *seal.Keyring, out *delivery.Outbox) []runtime.Eraser {
+// erasers are the features that keep something of citizens. Pushes come before the
+// outbox, which knows what of them is in the air.
+func erasers(pool pool, keys *seal.Keyring, in *inbox.Inbox, out *delivery.Outbox) []runtime.Eraser {
 	return []runtime.Eraser{
-		inbox.New(pool, keys, func([]bot.CitizenID) {}),
+		in,
+		push.NewStore(pool, keys),
 		out,
 		dossier.NewStore(pool, keys),
-		runtime.Conversations(keys),
+		notice.NewStore(pool),
+		broadcast.NewStore(broadcast.Options{Pool: pool, Keys: keys}),
+		staff.NewStore(pool, keys, time.Now),
 	}
 }
 

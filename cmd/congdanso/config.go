@@ -40,6 +40,9 @@ type Config struct {
 	ProceduresTokenURL     string `env:"PROCEDURES_TOKEN_URL" must:"url"`
 	ProceduresClientID     string `env:"PROCEDURES_CLIENT_ID" must:"given"`
 	ProceduresClientSecret string `env:"PROCEDURES_CLIENT_SECRET" must:"given"`
+	// ProceduresWebhookSecret signs the procedure system's pushes; without it that
+	// path does not exist.
+	ProceduresWebhookSecret string `env:"PROCEDURES_WEBHOOK_SECRET"`
 
 	DataKey    string `env:"DATA_KEY" must:"key"`
 	DataKeyOld string `env:"DATA_KEY_OLD"`

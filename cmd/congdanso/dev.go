@@ -215,6 +215,10 @@ func (d *dev) run(ctx context.Context, vars map[string]string) error {
 		return err
 	}
 	base := a.site.URL()
+	if d.proc != nil {
+		d.proc.PushTo(base+"/webhooks/procedures", d.cfg.ProceduresWebhookSecret)
+		d.group.Go(func() error { return d.proc.Run(ctx) })
+	}
 	if d.zalo != nil {
 		d.zalo.SetWebhookURL(base + "/webhooks/zalo")
 		page := d.chatPage(a)
@@ -370,6 +374,7 @@ func (d *dev) startProcedures(ctx context.Context, vars map[string]string) error
 	vars["PROCEDURES_TOKEN_URL"] = base + proceduresim.TokenPath
 	vars["PROCEDURES_CLIENT_ID"] = standInClient
 	vars["PROCEDURES_CLIENT_SECRET"] = standInSecret
+	vars["PROCEDURES_WEBHOOK_SECRET"] = standInSecret
 	return nil
 }
 

@@ -22,13 +22,18 @@ type site struct {
 	srv  *http.Server
 	ln   net.Listener
 	// door answers POST /webhooks/zalo once everything behind it is there.
-	door  atomic.Pointer[echo.HandlerFunc]
+	door atomic.Pointer[echo.HandlerFunc]
+	// hook answers POST /webhooks/procedures; nil also where no secret is set.
+	hook atomic.Pointer[echo.HandlerFunc]
+	// link answers GET /l/CODE.
+	link  atomic.Pointer[echo.HandlerFunc]
 	ready atomic.Pointer[func(context.Context) error]
 }
 
 var errStarting = errors.New("starting")
 
-func newSite(addr string, reg *prometheus.Registry, web bool) (*site, error) {
+// hooked: pushes of the procedure system are signed, so that path exists.
+func newSite(addr string, reg *prometheus.Registry, web, hooked bool) (*site, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -49,12 +54,19 @@ func newSite(addr string, reg *prometheus.Registry, web bool) (*site, error) {
 		return metrics(c)
 	})
 	if web {
-		e.POST("/webhooks/zalo", func(c echo.Context) error {
-			if door := s.door.Load(); door != nil {
-				return (*door)(c)
+		later := func(handler *atomic.Pointer[echo.HandlerFunc]) echo.HandlerFunc {
+			return func(c echo.Context) error {
+				if handle := handler.Load(); handle != nil {
+					return (*handle)(c)
+				}
+				return c.JSON(http.StatusServiceUnavailable, map[string]string{"error": "starting"})
 			}
-			return c.JSON(http.StatusServiceUnavailable, map[string]string{"error": "starting"})
-		})
+		}
+		e.POST("/webhooks/zalo", later(&s.door))
+		if hooked {
+			e.POST("/webhooks/procedures", later(&s.hook))
+		}
+		e.Match([]string{http.MethodGet, http.MethodHead}, "/l/:code", later(&s.link))
 	}
 	s.srv = &http.Server{
 		Handler:           e,

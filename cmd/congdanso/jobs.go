@@ -118,6 +118,12 @@ func (p *parts) jobClient(db pool) (*river.Client[pgx.Tx], error) {
 		"callbacks": p.callbacks,
 		"mail":      p.mailAlerts,
 		"tidy":      p.tidy,
+
+		"changes":    p.changes,
+		"broadcasts": p.launchBroadcasts,
+		"receipts":   p.countReceipts,
+		"unknown":    p.lookForUnknown,
+		"templates":  p.checkTemplates,
 	}}
 	workers := river.NewWorkers()
 	if err := river.AddWorkerSafely(workers, w); err != nil {
@@ -149,6 +155,11 @@ func (p *parts) jobClient(db pool) (*river.Client[pgx.Tx], error) {
 			often(15*time.Second, "reconcile"),
 			often(15*time.Second, "callbacks"),
 			often(30*time.Second, "mail"),
+			often(5*time.Second, "changes"),
+			often(5*time.Second, "broadcasts"),
+			often(20*time.Second, "receipts"),
+			often(time.Minute, "unknown"),
+			often(10*time.Minute, "templates"),
 			at(nightly, time.Hour, "tidy"),
 		},
 	})
@@ -201,6 +212,15 @@ func (p *parts) tidy(ctx context.Context) error {
 		return err
 	}
 	if _, err := p.dossiers.Store().Purge(ctx, now); err != nil {
+		return err
+	}
+	if err := p.pushes.Purge(ctx, now); err != nil {
+		return err
+	}
+	if _, err := p.broadcasts.PurgeLists(ctx, now); err != nil {
+		return err
+	}
+	if err := p.accounts.Tidy(ctx, now); err != nil {
 		return err
 	}
 	return instance.Forget(ctx, p.pool)

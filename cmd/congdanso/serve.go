@@ -13,14 +13,19 @@ import (
 
 	"congdanso/bot"
 	"congdanso/bot/alert"
+	"congdanso/bot/broadcast"
 	"congdanso/bot/citizen"
 	"congdanso/bot/delivery"
 	"congdanso/bot/dossier"
 	"congdanso/bot/inbox"
 	"congdanso/bot/instance"
+	"congdanso/bot/notice"
 	"congdanso/bot/pages"
+	"congdanso/bot/push"
 	"congdanso/bot/runtime"
 	"congdanso/bot/seal"
+	"congdanso/bot/setting"
+	"congdanso/bot/staff"
 	"congdanso/bot/webhook"
 	"congdanso/content"
 	"congdanso/flows"
@@ -49,6 +54,16 @@ type parts struct {
 	dossiers *dossier.Service
 	citizens *citizen.Store
 	alerts   *alert.Store
+
+	settings   *setting.Store
+	accounts   *staff.Store
+	topics     *notice.Store
+	pushes     *push.Store
+	feeder     *push.Feeder
+	broadcasts *broadcast.Store
+	articles   *broadcast.Articles
+	links      *broadcast.Links
+	watch      *dossier.Watch
 }
 
 // runWith runs everything that needs the database. Stopping goes stage by stage:
@@ -72,6 +87,7 @@ func (a *app) runWith(ctx context.Context, pool, claims pool, keys *seal.Keyring
 	upkeep.run("redis", p.redis.Run)
 	upkeep.run("tokens", p.tokens.Run)
 	upkeep.run("dossiers", p.dossiers.Run)
+	upkeep.run("settings", p.settings.Run)
 	upkeep.run("gauges", p.gauges)
 	sending, turning, taking := newStage(base), newStage(base), newStage(base)
 	// Notes of echoes and receipts are written by the outbox of every role.
@@ -83,6 +99,10 @@ func (a *app) runWith(ctx context.Context, pool, claims pool, keys *seal.Keyring
 	})
 	if a.roles[roleWorker] {
 		turning.run("runtime", p.runtime.Run)
+		turning.run("pushes", p.feeder.Run)
+	}
+	if a.roles[roleWeb] {
+		taking.run("links", p.links.Run)
 	}
 	taking.run("inbox", p.inbox.Run)
 	if a.roles[roleJobs] {
@@ -135,6 +155,10 @@ func (a *app) build(ctx context.Context, pool, claims pool, keys *seal.Keyring) 
 	}, func(moved bool) { p.outbox.Pause(moved || cfg.SendPaused) })
 	a.self.Store(p.self)
 
+	p.settings = setting.NewStore(pool)
+	p.accounts = staff.NewStore(pool, keys, a.now)
+	p.topics = notice.NewStore(pool)
+	p.pushes = push.NewStore(pool, keys)
 	p.tokens = zalo.NewTokens(pool, keys, zalo.TokenOptions{
 		AppID: cfg.ZaloAppID, AppSecret: cfg.ZaloAppSecret, OAID: cfg.ZaloOAID,
 		OAuthURL: cfg.ZaloOAuthURL, Seed: cfg.ZaloRefreshToken,
@@ -144,7 +168,7 @@ func (a *app) build(ctx context.Context, pool, claims pool, keys *seal.Keyring) 
 	limit := p.redis.Limiter(cfg.ZaloOAID, cfg.ZaloRatePerMinute, p.self.Alive)
 	p.limiter = limit
 	p.zalo, err = zalo.New(zalo.Options{
-		APIURL: cfg.ZaloAPIURL, OAID: cfg.ZaloOAID, Tokens: p.tokens,
+		APIURL: cfg.ZaloAPIURL, ZNSURL: cfg.ZaloZNSURL, OAID: cfg.ZaloOAID, Tokens: p.tokens,
 		OnLimit: func(ceiling, _ int) { limit.SetCeiling(ceiling) }, OnThrottled: limit.Throttled,
 	})
 	if err != nil {
@@ -152,6 +176,7 @@ func (a *app) build(ctx context.Context, pool, claims pool, keys *seal.Keyring) 
 	}
 	p.outbox = delivery.New(delivery.Options{
 		Instance: p.self.ID, Paused: true, // until the first heartbeat
+		Ledger: p.pushes,
 		Alarm: func(al delivery.Alarm) {
 			p.raise("alert.delivery", "Kind", al.Kind, "Call", al.Call, "Code", al.Code, "Words", al.Words)
 		},
@@ -160,23 +185,25 @@ func (a *app) build(ctx context.Context, pool, claims pool, keys *seal.Keyring) 
 	breaker := prometheus.NewGauge(prometheus.GaugeOpts{Name: "congdanso_breaker_open", Help: "1 while the procedure system is not asked because it failed too often."})
 	a.reg.MustRegister(breaker, p.outbox)
 	province := a.texts.Province()
+	source := procedures.New(procedures.Options{
+		URL: cfg.ProceduresURL, TokenURL: cfg.ProceduresTokenURL,
+		ClientID: cfg.ProceduresClientID, ClientSecret: cfg.ProceduresClientSecret,
+		Statuses: province.Dossier.Statuses,
+		OnBreaker: func(state string) {
+			open := 0.0
+			if state == "open" {
+				open = 1
+			}
+			breaker.Set(open)
+		},
+	})
 	p.dossiers = dossier.New(dossier.Options{
-		Pool: pool, Ring: keys, Private: province.Dossier.PrivateProcedures, Cache: p.redis,
-		Source: procedures.New(procedures.Options{
-			URL: cfg.ProceduresURL, TokenURL: cfg.ProceduresTokenURL,
-			ClientID: cfg.ProceduresClientID, ClientSecret: cfg.ProceduresClientSecret,
-			Statuses: province.Dossier.Statuses,
-			OnBreaker: func(state string) {
-				open := 0.0
-				if state == "open" {
-					open = 1
-				}
-				breaker.Set(open)
-			},
-		}),
+		Pool: pool, Ring: keys, Private: province.Dossier.PrivateProcedures, Cache: p.redis, Source: source,
 	})
 	p.citizens = citizen.NewStore(pool, keys)
+	p.pushing(source)
 	list := flows.All(flows.Deps{Content: a.texts, Dossiers: p.dossiers, Citizens: p.citizens,
+		Pushes: push.Reader{Store: p.pushes, Runs: p.broadcasts}, Notices: p.topics, Units: a.units,
 		About: func(code string) string { return hex.EncodeToString(keys.Hash("dossier.about", code)) }})
 	if err := refuseContent(content.Check(a.texts, list)); err != nil {
 		return nil, err
@@ -198,9 +225,10 @@ func (a *app) build(ctx context.Context, pool, claims pool, keys *seal.Keyring) 
 	}
 	p.runtime = runtime.New(runtime.Config{
 		Now: a.now, Decode: webhook.Decode, Router: router, Texts: a.texts,
-		Features: map[string]runtime.Feature{"citizen": p.citizens, dossier.Feature: p.dossiers.Store()},
-		Erasers:  []runtime.Eraser{p.inbox, p.outbox, p.dossiers.Store()},
-		Alerter:  p.alerts,
+		Features: map[string]runtime.Feature{"citizen": p.citizens, dossier.Feature: p.dossiers.Store(),
+			push.Feature: p.pushes, notice.Feature: p.topics},
+		Erasers: erasers(pool, keys, p.inbox, p.outbox),
+		Alerter: p.alerts, Waiter: p.pushes,
 	}, pool, claims, keys, p.inbox, p.citizens, p.outbox, wake, a.reg)
 	return p, nil
 }
@@ -216,6 +244,12 @@ func (p *parts) open() {
 			OASecret: a.cfg.ZaloWebhookSecret, AppSecret: a.cfg.ZaloAppSecret, Now: a.now}, p.inbox, p.outbox, a.reg)
 		handle := echo.HandlerFunc(door.Handle)
 		a.site.door.Store(&handle)
+		if secret := a.cfg.ProceduresWebhookSecret; secret != "" {
+			hook := echo.HandlerFunc(dossier.NewHook(p.dossiers.Store(), secret, a.now, a.reg).Handle)
+			a.site.hook.Store(&hook)
+		}
+		link := echo.HandlerFunc(p.links.Handle)
+		a.site.link.Store(&link)
 	}
 	ready := p.ready
 	a.site.ready.Store(&ready)
