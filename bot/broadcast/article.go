@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"congdanso/bot"
 	"congdanso/bot/delivery"
 	"congdanso/bot/setting"
 	"congdanso/bot/unit"
@@ -130,7 +131,7 @@ FROM broadcast_run r JOIN broadcast b ON b.id = r.broadcast
 WHERE r.kind = 'article' AND r.state IN ('scheduled', 'running') AND r.at <= $2
 AND (r.state = 'running' OR b.state = 'scheduled')
 ON CONFLICT (run) DO UPDATE SET state = 'drafted', tries = 0, cause = NULL, ended_at = NULL, due_at = $1
-WHERE article_run.state = 'failed'`, now, now.Add(prepareAhead))
+WHERE article_run.state = 'failed' AND EXISTS (SELECT FROM broadcast_run r WHERE r.id = article_run.run AND r.state = 'running')`, now, now.Add(prepareAhead))
 	if err != nil {
 		return fmt.Errorf("draft articles: %w", err)
 	}
@@ -384,7 +385,7 @@ func (a *Articles) fail(ctx context.Context, r *articleRun, cause string, code i
 		return err
 	}
 	if r.runState != RunRunning {
-		a.Store.Alarm("broadcast.alert.stopped", "ID", r.broadcast, "Cause", cause)
+		a.Store.Alarm("broadcast.alert.article_failed", "ID", r.broadcast, "Cause", a.Store.Texts.Text(bot.Vietnamese, "broadcast.cause."+cause, nil))
 		return nil
 	}
 	return a.Store.Stop(ctx, r.Run, cause)
@@ -393,7 +394,7 @@ func (a *Articles) fail(ctx context.Context, r *articleRun, cause string, code i
 // unknown ends a run of which nobody can know whether it went out. It is never
 // called again by itself.
 func (a *Articles) unknown(ctx context.Context, r *articleRun, code int, now time.Time) error {
-	a.Store.Alarm("broadcast.alert.stopped", "ID", r.broadcast, "Cause", causeArticleUnknown)
+	a.Store.Alarm("broadcast.alert.article_unknown", "ID", r.broadcast)
 	if err := a.exec(ctx, `UPDATE article_run SET code = $2 WHERE run = $1`, r.Run, code); err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func (s *Store) begin(ctx context.Context, tx pgx.Tx, b *Broadcast, r *Run, appr
 	}
 	_, err := tx.Exec(ctx, `
 UPDATE broadcast_run SET state = $2, definition = $3, approved_recipients = $4, approved_cost = $5,
-    frozen_at = $6, started_at = $6, expires_at = $7
+    frozen_at = $6, started_at = $6, expires_at = $7, cleared = kind = 'article'
 WHERE id = $1`, r.ID, state, b.Definition, approved.Recipients, approved.Cost, now, now.Add(b.ExpiresAfter))
 	if err != nil {
 		return err

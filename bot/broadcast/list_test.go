@@ -27,6 +27,7 @@ import (
 	"congdanso/bot/push"
 	"congdanso/bot/seal"
 	"congdanso/bot/setting"
+	"congdanso/bot/staff"
 	"congdanso/bot/unit"
 	"congdanso/content"
 	"congdanso/integrations/postgres/pgtest"
@@ -64,6 +65,7 @@ func newDeskOn(t testing.TB, pool *pgxpool.Pool) *desk {
 	keys, texts := seal.ForTest(), testTexts(t)
 	return &desk{t: t, texts: texts, Store: NewStore(Options{
 		Pool: pool, Keys: keys, Push: push.NewStore(pool, keys), Texts: texts, Units: units, PublicURL: "https://kenh.example.vn",
+		Staff:  staff.NewStore(pool, keys, func() time.Time { return noon }),
 		Values: func() setting.Values { return setting.Values{} }, Alarm: func(string, ...any) {},
 	})}
 }

@@ -1,0 +1,347 @@
+package broadcast
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"congdanso/bot/delivery"
+)
+
+// press is Zalo's side of articles, as far as these tests need it.
+type press struct {
+	calls   []string
+	pages   map[string]Page // by id
+	tokens  map[string]string
+	working int   // how often VerifyArticle answers "wait"
+	fail    error // what the next call of failAt answers
+	failAt  string
+}
+
+func newPress() *press { return &press{pages: map[string]Page{}, tokens: map[string]string{}} }
+
+func (p *press) call(name string) error {
+	p.calls = append(p.calls, name)
+	if p.failAt == name && p.fail != nil {
+		return p.fail
+	}
+	return nil
+}
+
+func (p *press) CreateArticle(_ context.Context, page Page) (string, error) {
+	if err := p.call("create"); err != nil {
+		return "", err
+	}
+	id := fmt.Sprint("article", len(p.pages))
+	p.pages[id], p.tokens["t"+id] = page, id
+	return "t" + id, nil
+}
+
+func (p *press) UpdateArticle(_ context.Context, id string, page Page) (string, error) {
+	name := "update"
+	if page.Show {
+		name = "show"
+	}
+	if err := p.call(name); err != nil {
+		return "", err
+	}
+	p.pages[id], p.tokens["t"+id] = page, id
+	return "t" + id, nil
+}
+
+func (p *press) VerifyArticle(_ context.Context, token string) (string, error) {
+	if err := p.call("verify"); err != nil {
+		return "", err
+	}
+	if p.working > 0 {
+		p.working--
+		return "", &delivery.Refusal{Class: delivery.ClassWait, Code: -214}
+	}
+	return p.tokens[token], nil
+}
+
+func (p *press) ArticleShown(_ context.Context, id string) (bool, error) {
+	return p.pages[id].Show, p.call("shown")
+}
+
+func (p *press) BroadcastArticle(_ context.Context, id string, _ Target) (string, error) {
+	if err := p.call("broadcast"); err != nil {
+		return "", err
+	}
+	return "message of " + id, nil
+}
+
+// newsroom is a desk with articles and a press.
+type newsroom struct {
+	*desk
+	*press
+	articles *Articles
+	runs     int64
+}
+
+func newNewsroom(t *testing.T) *newsroom {
+	n := &newsroom{desk: newDesk(t), press: newPress()}
+	n.articles = &Articles{Store: n.Store, Zalo: n.press, Slot: func(context.Context) error { return nil }}
+	return n
+}
+
+func articleDefinition() Definition {
+	d := bulletin()
+	d.Kind, d.Template, d.Body.ImageURL, d.Body.Buttons, d.Body.Missing = Article, "", "https://a.vn/a.jpg", nil, nil
+	d.Body.Vi.Lines, d.Body.En = []string{"Mời mọi người đi tiêm."}, Text{}
+	return d
+}
+
+// run makes a run at a time, in a state.
+func (n *newsroom) run(state RunState, at time.Time, change func(*Definition)) int64 {
+	n.t.Helper()
+	n.runs++
+	d, broadcastState := articleDefinition(), Scheduled
+	if change != nil {
+		change(&d)
+	}
+	if state == RunRunning {
+		broadcastState = Running
+	}
+	n.exec(`INSERT INTO broadcast (id, oa_id, authors, state, definition, created_at, changed_at)
+OVERRIDING SYSTEM VALUE VALUES ($1, $2, '{an}', $3, $4, $5, $5)`, n.runs, testOA, broadcastState, d, noon)
+	n.exec(`INSERT INTO broadcast_run (id, broadcast, oa_id, kind, class, at, latest_at, state, cleared, definition, started_at)
+VALUES ($1, $1, $2, 'article', 4, $3, $4, $5, $5 = 'running', CASE WHEN $5 = 'running' THEN $6::jsonb END, CASE WHEN $5 = 'running' THEN $3::timestamptz END)`,
+		n.runs, testOA, at, at.Add(6*time.Hour), state, d)
+	return n.runs
+}
+
+func (n *newsroom) begin(run int64) {
+	n.exec(`UPDATE broadcast_run r SET state = 'running', cleared = true, started_at = at, definition = (SELECT definition FROM broadcast b WHERE b.id = r.broadcast) WHERE id = $1`, run)
+	n.exec(`UPDATE broadcast SET state = 'running' WHERE id = $1`, run)
+}
+
+// ticks lets the articles take their steps for a while, and returns the calls.
+func (n *newsroom) ticks(from time.Time, of time.Duration) string {
+	n.t.Helper()
+	n.calls = nil
+	for at := from; !at.After(from.Add(of)); at = at.Add(5 * time.Second) {
+		if err := n.articles.Tick(context.Background(), at); err != nil {
+			n.t.Fatal(err)
+		}
+	}
+	return strings.Join(n.calls, " ")
+}
+
+// stands says how an article, its run and its broadcast stand.
+func (n *newsroom) stands(run int64, want string) {
+	n.t.Helper()
+	var article, cause, ofRun, ofBroadcast string
+	err := n.Pool.QueryRow(context.Background(), `
+SELECT a.state, coalesce(a.cause, '-'), r.state, b.state FROM article_run a JOIN broadcast_run r ON r.id = a.run JOIN broadcast b ON b.id = r.broadcast
+WHERE a.run = $1`, run).Scan(&article, &cause, &ofRun, &ofBroadcast)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if got := strings.Join([]string{article, cause, ofRun, ofBroadcast}, " "); got != want {
+		n.t.Errorf("run %d stands at %q, want %q", run, got, want)
+	}
+	if cause != "-" {
+		if key := "broadcast.cause." + cause; n.texts.Text("vi", key, nil) == key {
+			n.t.Errorf("%s has no words", key)
+		}
+	}
+}
+
+// An article stands at Zalo, hidden, before its time; it is kept in step with what
+// is written, shown when its run begins, and sent once.
+func TestArticleFromDraftToSent(t *testing.T) {
+	n := newNewsroom(t)
+	run := n.run(RunScheduled, noon.Add(time.Hour), nil)
+	n.working = 2
+	if got := n.ticks(noon, time.Minute); got != "create verify verify verify" {
+		t.Errorf("calls %q", got)
+	}
+	n.stands(run, "ready - scheduled scheduled")
+	if p := n.pages["article0"]; p.Show || p.Title != "Tiêm chủng tháng 12" {
+		t.Errorf("page %+v", p)
+	}
+	n.exec(`UPDATE broadcast SET definition = jsonb_set(definition, '{body,vi,title}', '"Tiêm chủng tháng Giêng"')`)
+	if got := n.ticks(noon.Add(2*time.Minute), time.Minute); got != "update verify" {
+		t.Errorf("calls after an edit %q", got)
+	}
+	n.begin(run)
+	if got := n.ticks(noon.Add(time.Hour), time.Minute); got != "show verify shown broadcast" {
+		t.Errorf("calls at its time %q", got)
+	}
+	n.stands(run, "sent - done done")
+	if p := n.pages["article0"]; !p.Show || p.Title != "Tiêm chủng tháng Giêng" {
+		t.Errorf("page %+v", p)
+	}
+	if got := n.ticks(noon.Add(2*time.Hour), time.Hour); got != "" {
+		t.Errorf("calls after it was sent %q", got)
+	}
+}
+
+func TestArticleThatNeverBecomesReady(t *testing.T) {
+	n := newNewsroom(t)
+	run := n.run(RunRunning, noon, nil)
+	n.working = 1 << 20
+	n.ticks(noon, readyWithin+time.Minute)
+	n.stands(run, "failed article_not_ready paused paused")
+	if slices.Contains(n.calls, "broadcast") {
+		t.Error("it was sent")
+	}
+	// Staff let it begin anew.
+	n.working = 0
+	n.begin(run)
+	if got := n.ticks(noon.Add(time.Hour), time.Minute); got != "create verify shown broadcast" {
+		t.Errorf("calls %q", got)
+	}
+	n.stands(run, "sent - done done")
+}
+
+// What fails before its time is told, and tried again when its time has come.
+func TestArticleThatCannotBePrepared(t *testing.T) {
+	n := newNewsroom(t)
+	var alarms []string
+	n.Alarm = func(key string, _ ...any) { alarms = append(alarms, key) }
+	run := n.run(RunScheduled, noon.Add(time.Hour), nil)
+	n.failAt, n.fail = "create", &delivery.Refusal{Class: delivery.ClassHuman, Code: -223}
+	if got := n.ticks(noon, 5*time.Minute); got != "create" || !slices.Equal(alarms, []string{"broadcast.alert.article_failed"}) {
+		t.Errorf("calls %q, alarms %q", got, alarms)
+	}
+	n.fail = nil
+	n.begin(run)
+	n.ticks(noon.Add(time.Hour), time.Minute)
+	n.stands(run, "sent - done done")
+}
+
+func TestArticleWaitsForItsHourAndItsDay(t *testing.T) {
+	n := newNewsroom(t)
+	night := time.Date(2026, 11, 24, 15, 0, 0, 0, time.UTC) // 22:00
+	run := n.run(RunRunning, night, func(d *Definition) { d.Target.Cities = []int{2, 8} })
+	n.exec(`UPDATE broadcast_run SET latest_at = $1`, night.Add(48*time.Hour))
+	if got := n.ticks(night, time.Minute); got != "create verify" {
+		t.Errorf("calls at night %q", got)
+	}
+	n.stands(run, "ready article_night running running")
+	if n.ticks(night.Add(8*time.Hour-6*time.Second), 5*time.Second) != "" {
+		t.Error("called before 06:00")
+	}
+	if got := n.ticks(night.Add(8*time.Hour), 5*time.Second); got != "shown broadcast" {
+		t.Errorf("calls at 06:00 %q", got)
+	}
+	// Another for the same people waits for the next day, one for others does not.
+	morning := night.Add(9 * time.Hour)
+	same := n.run(RunRunning, morning, func(d *Definition) { d.Target.Cities = []int{8} })
+	other := n.run(RunRunning, morning, func(d *Definition) { d.Target.Cities = []int{56} })
+	n.exec(`UPDATE broadcast_run SET latest_at = $1`, night.Add(90*24*time.Hour))
+	n.ticks(morning, time.Minute)
+	n.stands(same, "ready article_day running running")
+	n.stands(other, "sent - done done")
+	n.ticks(morning.Add(23*time.Hour), 5*time.Second)
+	n.stands(same, "sent - done done")
+	// And after as many as there may be in a month, for the next one.
+	n.exec(`INSERT INTO article_run (run, broadcast, oa_id, state, target, due_at, starts_at, latest_start, made_at, called_at)
+SELECT 1000 + i, 1, $1, 'sent', '{}', $2, $2, $2, $2, $2::timestamptz - make_interval(days => i) FROM generate_series(1, 2) i`, testOA, morning)
+	last := n.run(RunRunning, morning.AddDate(0, 0, 3), nil)
+	n.exec(`UPDATE broadcast_run SET latest_at = $1`, night.Add(90*24*time.Hour))
+	n.ticks(morning.AddDate(0, 0, 3), time.Minute)
+	n.stands(last, "ready article_month running running")
+	december := time.Date(2026, 11, 30, 23, 0, 0, 0, time.UTC) // 06:00 of the 1st
+	n.ticks(december, 5*time.Second)
+	n.stands(last, "sent - done done")
+}
+
+func TestArticleOutcomes(t *testing.T) {
+	ambiguous := &delivery.Refusal{Class: delivery.ClassAmbiguous, Err: context.DeadlineExceeded}
+	for name, c := range map[string]struct {
+		at    string
+		fail  error
+		want  string
+		calls int // of the call that fails, in two minutes
+	}{
+		"cut off while sending":  {"broadcast", ambiguous, "unknown article_unknown done done", 1},
+		"refused for good":       {"broadcast", &delivery.Refusal{Class: delivery.ClassDrop, Code: -201}, "failed article_refused paused paused", 1},
+		"suspended":              {"broadcast", &delivery.Refusal{Class: delivery.ClassHuman, Code: -204}, "failed article_refused paused paused", 1},
+		"quota":                  {"broadcast", &delivery.Refusal{Class: delivery.ClassQuota, Code: -211}, "ready article_quota running running", 1},
+		"night by Zalo's clock":  {"broadcast", &delivery.Refusal{Class: delivery.ClassNight, Code: -234}, "ready article_night running running", 1},
+		"not taken":              {"broadcast", &delivery.Refusal{Class: delivery.ClassNotSent, Code: -32}, "ready - running running", 12},
+		"cut off while writing":  {"create", ambiguous, "failed article_refused paused paused", mostArticleTries},
+		"writing refused":        {"create", &delivery.Refusal{Class: delivery.ClassHuman, Code: -223}, "failed article_refused paused paused", 1},
+		"verifying is cut off":   {"verify", ambiguous, "created - running running", 24},
+		"looking at it goes bad": {"shown", ambiguous, "failed article_not_ready paused paused", mostArticleTries + 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNewsroom(t)
+			run := n.run(RunRunning, noon, nil)
+			n.failAt, n.fail = c.at, c.fail
+			of := 2 * time.Minute
+			if c.at == "create" {
+				of = 30 * time.Minute
+			}
+			n.ticks(noon, of)
+			n.stands(run, c.want)
+			made := 0
+			for _, call := range n.calls {
+				if call == c.at {
+					made++
+				}
+			}
+			if c.calls <= mostArticleTries+1 && made != c.calls || made > c.calls {
+				t.Errorf("%d calls of %s, want %d", made, c.at, c.calls)
+			}
+		})
+	}
+}
+
+// Killed in the middle of the call, it is not called again.
+func TestArticleAfterACrash(t *testing.T) {
+	n := newNewsroom(t)
+	run := n.run(RunRunning, noon, nil)
+	n.ticks(noon, 2*time.Second)
+	n.exec(`UPDATE article_run SET state = 'sending', article_id = 'article0', due_at = $1, called_at = $1`, noon.Add(callWithin))
+	if got := n.ticks(noon.Add(time.Second), time.Minute); got != "" {
+		t.Errorf("another instance called %q while the call was under way", got)
+	}
+	n.ticks(noon.Add(callWithin), time.Minute)
+	n.stands(run, "unknown article_unknown done done")
+	if diff := cmp.Diff([]string(nil), n.calls); diff != "" {
+		t.Error(diff)
+	}
+	// In the middle of writing it, it is written again: a second one is hidden.
+	again := n.run(RunScheduled, noon.Add(time.Hour), nil)
+	n.ticks(noon, 0)
+	n.exec(`UPDATE article_run SET state = 'creating', token = NULL WHERE run = $1`, again)
+	if got := n.ticks(noon.Add(callWithin), 10*time.Second); got != "create verify" {
+		t.Errorf("calls %q", got)
+	}
+}
+
+func TestArticleCancelledPausedMissed(t *testing.T) {
+	n := newNewsroom(t)
+	run := n.run(RunRunning, noon, nil)
+	n.working = 1 << 20
+	n.ticks(noon, time.Minute)
+	n.exec(`UPDATE broadcast_run SET state = 'paused'`)
+	if got := n.ticks(noon.Add(time.Minute), time.Minute); strings.Contains(got, "broadcast") {
+		t.Errorf("calls while paused %q", got)
+	}
+	n.working = 0
+	n.exec(`UPDATE broadcast_run SET state = 'running'`)
+	n.failAt, n.fail = "shown", &delivery.Refusal{Class: delivery.ClassWait}
+	n.ticks(noon.Add(3*time.Minute), 2*time.Second)
+	n.fail = nil
+	n.exec(`UPDATE broadcast_run SET state = 'cancelled'`)
+	if got := n.ticks(noon.Add(4*time.Minute), 2*time.Minute); got != "update" || n.pages["article0"].Show {
+		t.Errorf("calls once cancelled %q, shown %v", got, n.pages["article0"].Show)
+	}
+	n.stands(run, "cancelled - cancelled running")
+	late := n.run(RunRunning, noon, nil)
+	n.ticks(noon.Add(7*time.Hour), time.Minute)
+	if slices.Contains(n.calls, "broadcast") {
+		t.Error("sent after its latest start")
+	}
+	n.stands(late, "cancelled - missed missed")
+}
