@@ -145,3 +145,25 @@ func (s *Store) Resend(ctx context.Context, actor staff.Actor, id, run int64, wh
 	})
 	return n, err
 }
+
+// Approval is an approval that stands.
+type Approval struct {
+	Approver   string // staff account
+	At         time.Time
+	Recipients int64 // of the plan they approved
+	Cost       int64
+}
+
+// Approvals lists the approvals of a broadcast that stand.
+func (s *Store) Approvals(ctx context.Context, id int64) ([]Approval, error) {
+	rows, err := s.Pool.Query(ctx, `
+SELECT approver, at, recipients, cost FROM broadcast_approval WHERE broadcast = $1 ORDER BY at`, id)
+	if err != nil {
+		return nil, fmt.Errorf("list approvals: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Approval])
+	if err != nil {
+		return nil, fmt.Errorf("list approvals: %w", err)
+	}
+	return list, nil
+}

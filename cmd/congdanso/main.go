@@ -35,6 +35,8 @@ func commands() []command {
 		{"dead-letters", "list events that could not be turned; --retry ID tries one again", cmdDeadLetters},
 		{"settings", "what can be changed while the server runs: get [NAME], set NAME VALUE", cmdSettings},
 		{"audit", "verify that nobody altered what was written down", cmdAudit},
+		{"broadcast", "list; plan, show, pause, resume, cancel or report ID", cmdBroadcast},
+		{"notices", "stats: how many notices went, and what became of them", cmdNotices},
 		{"followers", "import: make known who follows the account already, with spare rate", cmdFollowers},
 		{"understand", "how the sentences of a CSV file (text,intent) are understood", cmdUnderstand},
 		{"version", "print the version", cmdVersion},
