@@ -156,6 +156,7 @@ WHERE a.run = $1`, run).Scan(&article, &cause, &ofRun, &ofBroadcast)
 // An article stands at Zalo, hidden, before its time; it is kept in step with what
 // is written, shown when its run begins, and sent once.
 func TestArticleFromDraftToSent(t *testing.T) {
+	t.Parallel()
 	n := newNewsroom(t)
 	run := n.run(RunScheduled, noon.Add(time.Hour), nil)
 	n.working = 2
@@ -184,6 +185,7 @@ func TestArticleFromDraftToSent(t *testing.T) {
 }
 
 func TestArticleThatNeverBecomesReady(t *testing.T) {
+	t.Parallel()
 	n := newNewsroom(t)
 	run := n.run(RunRunning, noon, nil)
 	n.working = 1 << 20
@@ -203,6 +205,7 @@ func TestArticleThatNeverBecomesReady(t *testing.T) {
 
 // What fails before its time is told, and tried again when its time has come.
 func TestArticleThatCannotBePrepared(t *testing.T) {
+	t.Parallel()
 	n := newNewsroom(t)
 	var alarms []string
 	n.Alarm = func(key string, _ ...any) { alarms = append(alarms, key) }
@@ -218,6 +221,7 @@ func TestArticleThatCannotBePrepared(t *testing.T) {
 }
 
 func TestArticleWaitsForItsHourAndItsDay(t *testing.T) {
+	t.Parallel()
 	n := newNewsroom(t)
 	night := time.Date(2026, 11, 24, 15, 0, 0, 0, time.UTC) // 22:00
 	run := n.run(RunRunning, night, func(d *Definition) { d.Target.Cities = []int{2, 8} })
@@ -255,6 +259,7 @@ SELECT 1000 + i, 1, $1, 'sent', '{}', $2, $2, $2, $2, $2::timestamptz - make_int
 }
 
 func TestArticleOutcomes(t *testing.T) {
+	t.Parallel()
 	ambiguous := &delivery.Refusal{Class: delivery.ClassAmbiguous, Err: context.DeadlineExceeded}
 	for name, c := range map[string]struct {
 		at    string
@@ -298,6 +303,7 @@ func TestArticleOutcomes(t *testing.T) {
 
 // Killed in the middle of the call, it is not called again.
 func TestArticleAfterACrash(t *testing.T) {
+	t.Parallel()
 	n := newNewsroom(t)
 	run := n.run(RunRunning, noon, nil)
 	n.ticks(noon, 2*time.Second)
@@ -320,6 +326,7 @@ func TestArticleAfterACrash(t *testing.T) {
 }
 
 func TestArticleCancelledPausedMissed(t *testing.T) {
+	t.Parallel()
 	n := newNewsroom(t)
 	run := n.run(RunRunning, noon, nil)
 	n.working = 1 << 20

@@ -288,6 +288,7 @@ func (d *desk) selected(t interface{ Fatal(...any) }, b Broadcast, q audienceQue
 // The statement says of every small world what a walk through it in Go says, whole
 // and in slices.
 func TestAudienceIsWhatItSays(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	list, _, _, err := d.upload([]byte("sdt\n84900000010\n84900000011\n"))
 	if err != nil {
@@ -350,6 +351,7 @@ func TestAudienceIsWhatItSays(t *testing.T) {
 }
 
 func TestAudienceOfWhatThereIsNot(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	b := Broadcast{OA: testOA, Definition: bulletin()}
 	b.Audience.Exclude.Units = []string{"99999"}
@@ -368,6 +370,7 @@ func TestAudienceOfWhatThereIsNot(t *testing.T) {
 }
 
 func TestLongestNames(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	for i, c := range []struct{ language, name string }{
 		{"vi", "An"}, {"vi", "Nguyễn Thị Ngọc Mẫu"}, {"vi", strings.Repeat("x", 200)}, {"en", "👩👩👩 Bo"}, {"en", "Anna Bo"}, {"vi", ""},

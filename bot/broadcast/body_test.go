@@ -38,6 +38,7 @@ func shortForTest(url string) string {
 }
 
 func TestCopy(t *testing.T) {
+	t.Parallel()
 	r := Compile(testTexts(t), bulletin(), shortForTest)
 	got := r.Render([]push.Person{{Language: "vi", Name: "  Nguyễn   Văn Mẫu "}, {Language: "en"}, {Language: "fr", Name: "👻"}})
 	vi := "Sở Y tế tỉnh Mẫu\nTiêm chủng tháng 12\n\nKính gửi Nguyễn Văn Mẫu,\nLịch tiêm: https://k.vn/l/abcdefg.\n\n" +
@@ -67,6 +68,7 @@ func TestCopy(t *testing.T) {
 }
 
 func TestCopyOfACorrectionWithAPicture(t *testing.T) {
+	t.Parallel()
 	d := bulletin()
 	d.Corrects, d.Body.ImageURL = 7, "https://soyte.example.vn/a.jpg"
 	d.Body.Buttons = append(d.Body.Buttons[:1], Button{Vi: "Gọi", Phone: "842290000000"})
@@ -78,6 +80,7 @@ func TestCopyOfACorrectionWithAPicture(t *testing.T) {
 }
 
 func TestWhatAnAuthorIsTold(t *testing.T) {
+	t.Parallel()
 	texts := testTexts(t)
 	for name, c := range map[string]struct {
 		change func(*Definition)
@@ -136,6 +139,7 @@ func TestWhatAnAuthorIsTold(t *testing.T) {
 
 // What fits for the template may be too long for somebody: the longest name counts.
 func TestLengthIsThatOfTheLongestCopy(t *testing.T) {
+	t.Parallel()
 	d, texts := bulletin(), testTexts(t)
 	d.Body.En = Text{}
 	room := bot.MaxText - units(Compile(texts, d, nil).Preview("vi", "").Text)
@@ -149,6 +153,7 @@ func TestLengthIsThatOfTheLongestCopy(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
+	t.Parallel()
 	for raw, want := range map[string]string{
 		"Nguyễn Văn Mẫu": "Nguyễn Văn Mẫu", "  an \n\t binh ": "an binh", "": "", "🎉🎉": "", "123": "",
 		"Mai 🌸": "Mai 🌸", "A\u200d\u202eB\x00C": "ABC", "Z\u0335\u0321\u0322\u0311\u0301algo": "Z\u0335\u0321algo",
@@ -188,6 +193,7 @@ func FuzzCleanName(f *testing.F) {
 
 // Whatever a name holds, it changes nothing of the copy but its own place.
 func TestNamesChangeNothingElse(t *testing.T) {
+	t.Parallel()
 	r := Compile(testTexts(t), bulletin(), shortForTest)
 	base := strings.Split(r.Preview("vi", "Đào").Text, "Đào")
 	rapid.Check(t, func(t *rapid.T) {
@@ -236,6 +242,7 @@ func BenchmarkRender(b *testing.B) {
 }
 
 func TestPage(t *testing.T) {
+	t.Parallel()
 	d := bulletin()
 	d.Kind, d.Body.ImageURL, d.Body.Buttons = Article, "https://a.vn/a.jpg", d.Body.Buttons[:1]
 	d.Body.Vi.Lines = []string{"Dưới 5 tuổi & <mẹ> đi cùng, xem https://soyte.example.vn/lich?thang=12.", strings.Repeat("dài ", 100)}

@@ -28,6 +28,7 @@ func (d *desk) links(id int64, body Body) (short func(string) string) {
 }
 
 func TestShortLinks(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	body := bulletin().Body
 	if want := []string{"https://soyte.example.vn/lich?thang=12", "https://soyte.example.vn/en_(new)"}; !cmp.Equal(want, body.Links()) {
@@ -58,6 +59,7 @@ func TestShortLinks(t *testing.T) {
 }
 
 func TestLinksLeadAndCount(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	body := bulletin().Body
 	short := d.links(7, body)
@@ -119,6 +121,7 @@ VALUES ($1, 7, $2, 'personal', 4, $3, $3, 'done', $3)`, 100+i, testOA, noon.AddD
 
 // A link opened while Postgres is away is told as such; clicks wait in memory.
 func TestLinksWithoutPostgres(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	body := bulletin().Body
 	path := strings.TrimPrefix(d.links(7, body)(body.Links()[0]), d.PublicURL)

@@ -172,6 +172,7 @@ func set(t testing.TB, f *excelize.File, cell string, v any) {
 }
 
 func TestFilesFromEverywhere(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	plain := "Họ tên,Số điện thoại,Ghi chú\nNguyễn Văn Mẫu,0912345678,x\nTrần Thị Ví Dụ,+84 987 654 321,\n"
 	utf16 := func(order unicode.Endianness, bom unicode.BOMPolicy, s string) []byte {
@@ -219,6 +220,7 @@ func TestFilesFromEverywhere(t *testing.T) {
 }
 
 func TestFaultsByRowAndACorrectedFile(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	raw := "Họ tên;SĐT\nA;0912345678\nB;9.12E+08\n\nC;+84 912 345 678\nD;không có\nE;\nF;0229 3871 234\nG;0987654321\n"
 	list, faults, corrected, err := d.upload([]byte(raw))
@@ -253,6 +255,7 @@ func TestFaultsByRowAndACorrectedFile(t *testing.T) {
 }
 
 func TestFilesThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	zipped := func(says uint64) []byte {
 		var b bytes.Buffer
@@ -336,6 +339,7 @@ func TestLongList(t *testing.T) {
 }
 
 func TestListAndChannel(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	list, _, _, err := d.upload([]byte("sdt\n0912345678\n0987654321\n0933333333\n"))
 	if err != nil {
