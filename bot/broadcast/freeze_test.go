@@ -240,3 +240,27 @@ func TestActiveOrder(t *testing.T) {
 		t.Errorf("the correction says %+v", contents)
 	}
 }
+
+func TestArticleHasNoCopies(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.people(3)
+	d := sample()
+	d.Kind, d.Body.ImageURL = broadcast.Article, "https://so.example.gov.vn/anh.jpg"
+	id, run := o.running(d)
+	o.wants(id, broadcast.Running, broadcast.RunRunning)
+	o.must(o.Pause(t.Context(), operator, id, morning))
+	o.must(o.Resume(t.Context(), operator, id, morning))
+	o.tick(morning)
+	o.wants(id, broadcast.Running, broadcast.RunRunning)
+	if active, err := o.Active(t.Context(), morning); err != nil || len(active) != 0 {
+		t.Errorf("active = %v, %v; want nothing to feed", active, err)
+	}
+	o.must(o.Finish(t.Context(), run, morning))
+	o.wants(id, broadcast.Done, broadcast.RunDone)
+	if n := o.int(`SELECT count(*) FROM push`); n != 0 {
+		t.Errorf("%d copies of an article", n)
+	}
+	_, err := o.Correct(t.Context(), an, id, morning)
+	o.refused(err, "correct_article")
+}

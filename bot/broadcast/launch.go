@@ -67,7 +67,7 @@ func (s *Store) begin(ctx context.Context, tx pgx.Tx, b *Broadcast, r *Run, appr
 	}
 	state := RunFreezing
 	if b.Kind == Article {
-		state = RunRunning
+		state = RunRunning // it has no copies to freeze
 	}
 	_, err := tx.Exec(ctx, `
 UPDATE broadcast_run SET state = $2, definition = $3, approved_recipients = $4, approved_cost = $5,
