@@ -212,8 +212,11 @@ func TestImportOfMany(t *testing.T) {
 // Who interacts while a list is read leaves it; nobody behind them is overlooked.
 func TestImportWhilePeopleMove(t *testing.T) {
 	t.Parallel()
+	d := newDesk(t)
 	for call := range 8 {
-		d, w := newDesk(t), newTown(t)
+		w := newTown(t)
+		d.exec(`DELETE FROM citizen`)
+		d.exec(`DELETE FROM follower_import`)
 		w.settle(170, "a", daysAgo(1))
 		w.move[call+1] = 20
 		im := d.importer(w)
