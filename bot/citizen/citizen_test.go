@@ -175,3 +175,40 @@ func TestNormalPhone(t *testing.T) {
 		}
 	}
 }
+
+// A proven number is that one only: another has to be proven anew.
+func TestProvenPhones(t *testing.T) {
+	f := newFixture(t)
+	proven := func(what string, want int) {
+		t.Helper()
+		if n := f.q(`SELECT count(*) FROM citizen WHERE phone_proven_at IS NOT NULL`); n != want {
+			t.Errorf("%s: proven %d, want %d", what, n, want)
+		}
+	}
+	f.does(t, citizen.ProvePhone{})
+	proven("no number", 0)
+	f.does(t, citizen.SetContact{Name: "Mẫu", Phone: "84900000001"})
+	proven("stated", 0)
+	f.does(t, citizen.ProvePhone{})
+	proven("on a dossier", 1)
+	f.does(t, citizen.SetContact{Name: "Thử", Phone: "84900000001"})
+	proven("another name", 1)
+	f.does(t, citizen.SetContact{Name: "Thử", Phone: "84900000002"})
+	proven("another number", 0)
+	f.does(t, citizen.ProvePhone{}, citizen.SetContact{Name: "Thử"})
+	proven("no number any more", 0)
+	f.does(t, citizen.SetContact{Phone: "84900000001"}, citizen.ProvePhone{}, citizen.ClearContact{})
+	proven("cleared", 0)
+}
+
+func TestUnfollowingIsDated(t *testing.T) {
+	f := newFixture(t)
+	f.does(t, citizen.SetFollowing{Following: true}, citizen.SetFollowing{})
+	if n := f.q(`SELECT count(*) FROM citizen WHERE NOT following AND unfollowed_at = $1`, at.Add(time.Minute)); n != 1 {
+		t.Error("the moment of unfollowing is not known")
+	}
+	f.does(t, citizen.SetFollowing{Following: true})
+	if n := f.q(`SELECT count(*) FROM citizen WHERE following AND unfollowed_at IS NULL`); n != 1 {
+		t.Error("followed again, and unfollowed")
+	}
+}

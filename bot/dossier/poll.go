@@ -80,11 +80,11 @@ func (s *Store) endReading(ctx context.Context, now time.Time) error {
 func (s *Store) setListed(ctx context.Context, listed bool, now time.Time) error {
 	_, err := s.pool.Exec(ctx, `
 		WITH turned AS (
-			UPDATE dossier_watch_pace p SET listed = $1, read_at = greatest(p.read_at, $2 + $3::interval)
+			UPDATE dossier_watch_pace p SET listed = $1, read_at = greatest(p.read_at, $2::timestamptz + $3::interval)
 			FROM (SELECT listed AS was FROM dossier_watch_pace FOR UPDATE) o
 			RETURNING o.was)
-		UPDATE dossier_watch SET look_at = $2 + random() * $4::interval
-		WHERE look_at > $2 + $4::interval AND (SELECT was FROM turned)`, listed, now, readAgain, everyFar)
+		UPDATE dossier_watch SET look_at = $2::timestamptz + random() * $4::interval
+		WHERE look_at > $2::timestamptz + $4::interval AND (SELECT was FROM turned)`, listed, now, readAgain, everyFar)
 	if err != nil {
 		return fmt.Errorf("do without the list of changes: %w", err)
 	}

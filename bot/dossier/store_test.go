@@ -15,6 +15,7 @@ import (
 	"congdanso/bot"
 	"congdanso/bot/dossier"
 	"congdanso/bot/seal"
+	"congdanso/bot/setting"
 	"congdanso/integrations/postgres/pgtest"
 
 	"github.com/jackc/pgx/v5"
@@ -309,11 +310,17 @@ func TestNothingPersonalRestsInTheClear(t *testing.T) {
 	b.prove(anna)
 	_ = b.guess(anna, code, "7654")
 	_, _ = b.Lookup(t.Context(), anna, b.event(), nowhere)
-	b.apply(anna, "e", dossier.Keep{Code: code}, dossier.AskCallback{Code: code})
+	b.apply(anna, "e", dossier.Follow{Code: code}, dossier.AskCallback{Code: code})
 	if err := b.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{"dossier_kept", "dossier_proof", "dossier_guess", "dossier_miss", "dossier_known", "dossier_callback"} {
+	w := &watching{bench: b, recorder: &recorder{keys: map[string]bool{}}, list: &list{none: true},
+		values: func() setting.Values { return setting.Values{} }}
+	w.Watch = w.another(b.Service)
+	w.look(10 * time.Second)
+	for _, table := range []string{
+		"dossier_kept", "dossier_proof", "dossier_guess", "dossier_miss", "dossier_known", "dossier_callback", "dossier_watch",
+	} {
 		rows, err := b.pool.Query(t.Context(), `SELECT encode(convert_to(t::text, 'UTF8'), 'escape') || coalesce(encode(row_to_json(t)::text::bytea, 'escape'), '') FROM `+table+` t`)
 		if err != nil {
 			t.Fatal(err)

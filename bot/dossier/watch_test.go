@@ -422,6 +422,48 @@ func TestWhatTheChangesListSays(t *testing.T) {
 	}
 }
 
+// Where there is no list any more, dossiers that were left to it come up within a
+// day, and the list is tried again now and then.
+func TestAListThatIsGone(t *testing.T) {
+	w := watch(t)
+	w.list.none = false
+	poll := func(d time.Duration) {
+		t.Helper()
+		w.clock.add(d)
+		if _, err := w.Poll(t.Context(), w.clock.now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	poll(time.Minute)
+	w.change(func(r *dossier.Record) { r.DueAt = w.clock.now().AddDate(0, 0, 40) })
+	w.followed(anna)
+	asked := w.asked()
+	for range 48 {
+		w.look(time.Hour)
+		poll(time.Second)
+	}
+	if n := w.asked() - asked; n > 1 {
+		t.Errorf("asked %d times in two days with the list", n)
+	}
+	w.list.none = true
+	read := w.list.reading
+	asked = w.asked()
+	for range 24 {
+		w.look(time.Hour)
+		poll(time.Second)
+	}
+	if n := w.asked() - asked; n == 0 {
+		t.Error("not looked at in the day after the list was gone")
+	}
+	for range 60 {
+		poll(30 * time.Second)
+	}
+	if n := w.list.reading - read; n < 24 || n > 30 {
+		t.Errorf("the list was tried %d times", n)
+	}
+	w.tells("nothing changed")
+}
+
 func TestOneInstanceReadsTheList(t *testing.T) {
 	w := watch(t)
 	w.list.none = false
