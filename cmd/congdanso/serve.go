@@ -204,6 +204,7 @@ func (a *app) build(ctx context.Context, pool, claims pool, keys *seal.Keyring) 
 	p.pushing(source)
 	list := flows.All(flows.Deps{Content: a.texts, Dossiers: p.dossiers, Citizens: p.citizens,
 		Pushes: push.Reader{Store: p.pushes, Runs: p.broadcasts}, Notices: p.topics, Units: a.units,
+		Night: func() (int, int) { return push.NewSettings(p.settings.Values()).Night() },
 		About: func(code string) string { return hex.EncodeToString(keys.Hash("dossier.about", code)) }})
 	if err := refuseContent(content.Check(a.texts, list)); err != nil {
 		return nil, err

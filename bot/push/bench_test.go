@@ -1,0 +1,252 @@
+package push_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"congdanso/bot"
+	"congdanso/bot/delivery"
+	"congdanso/bot/push"
+	"congdanso/bot/seal"
+	"congdanso/bot/setting"
+	"congdanso/integrations/postgres"
+	"congdanso/integrations/postgres/pgtest"
+	"congdanso/integrations/redis"
+	"congdanso/integrations/zalo"
+	"congdanso/integrations/zalo/zalosim"
+)
+
+// fanOut is a server's delivery and feeder, with a stand-in for Zalo behind real
+// HTTP and a Postgres that syncs to disk.
+type fanOut struct {
+	b      *testing.B
+	pool   *pgxpool.Pool
+	store  *push.Store
+	out    *delivery.Outbox
+	feed   *push.Feeder
+	sim    *zalosim.Sim
+	runs   *oneRun
+	before int64               // accepted before the run
+	echo   func(bot.CitizenID) // called for each accepted message
+}
+
+// oneRun is a broadcast that says the same to everybody.
+type oneRun struct {
+	mu     sync.Mutex
+	active []push.Run
+	done   chan struct{}
+}
+
+func (r *oneRun) Active(context.Context, time.Time) ([]push.Run, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.active), nil
+}
+
+func (r *oneRun) Render(_ context.Context, _ int64, people []push.Person) ([]push.Content, error) {
+	out := make([]push.Content, len(people))
+	for i := range people {
+		out[i].Message.Text = "UBND phường Mẫu\n\nMất điện từ 8:00 đến 11:30 thứ Bảy 28/11/2026 tại các tổ 3, 4, 5 để sửa đường dây. " +
+			"Nhờ ông/bà chuẩn bị nước, sạc điện thoại.\n\nNguồn: thông báo 214/TB-ĐL ngày 24/11/2026. Hỏi thêm: 1900 0000.\nKhông nhận nữa, nhắn \"dừng tin\"."
+	}
+	return out, nil
+}
+
+func (r *oneRun) Stop(_ context.Context, run int64, cause string) error {
+	panic(fmt.Sprintf("run %d stopped: %s", run, cause))
+}
+
+func (r *oneRun) Finish(context.Context, int64, time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.active != nil {
+		close(r.done)
+	}
+	r.active = nil
+	return nil
+}
+
+type noTexts struct{}
+
+func (noTexts) Text(_, key string, _ map[string]any) string { return key }
+func (noTexts) Moment(string, time.Time, time.Time) string  { return "" }
+func (noTexts) Day(string, time.Time) string                { return "" }
+
+func newFanOut(b *testing.B, perMinute, people int) *fanOut {
+	b.Helper()
+	f := &fanOut{b: b, runs: &oneRun{done: make(chan struct{})}}
+	cluster := pgtest.Durable(b)
+	f.pool = pgtest.Open(b, cluster.URL(""), postgres.ByKey())
+	opt := zalosim.Options{RatePerMinute: -1, OARatePerMinute: -1, NoReceipts: true, NoEchoes: true, KeepLog: -1, KeepMessages: -1}
+	opt.OnSend = func(s zalosim.Send) {
+		if f.echo != nil {
+			f.echo(bot.CitizenID{OA: zalosim.ExampleOAID, User: s.User})
+		}
+	}
+	f.sim = zalosim.New(opt)
+	srv := httptest.NewServer(f.sim)
+	b.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
+	keys := seal.ForTest()
+	tokens := zalo.NewTokens(f.pool, keys, zalo.TokenOptions{AppID: zalosim.ExampleAppID, AppSecret: zalosim.ExampleAppSecret,
+		OAID: zalosim.ExampleOAID, OAuthURL: srv.URL, Seed: f.sim.RefreshToken()})
+	shared, err := redis.Open("")
+	if err != nil {
+		b.Fatal(err)
+	}
+	limit := shared.Limiter(zalosim.ExampleOAID, perMinute, func() int { return 1 })
+	client, err := zalo.New(zalo.Options{APIURL: srv.URL, ZNSURL: srv.URL, OAID: zalosim.ExampleOAID, Tokens: tokens})
+	if err != nil {
+		b.Fatal(err)
+	}
+	f.store = push.NewStore(f.pool, keys)
+	f.out = delivery.New(delivery.Options{Instance: "bench", Ledger: f.store}, f.pool, keys, client, limit)
+	f.feed = push.NewFeeder(f.store, push.Options{Pool: f.pool, Outbox: f.out, Runs: f.runs, OA: zalosim.ExampleOAID, Instance: "bench",
+		Settings: func() setting.Values { return setting.Values{} }, Texts: noTexts{}, Now: daytime()})
+	f.people(people)
+	ctx, cancel := context.WithCancel(context.Background())
+	var parts sync.WaitGroup
+	for _, run := range []func(context.Context) error{tokens.Run, f.out.Run, f.feed.Run} {
+		parts.Go(func() { _ = run(ctx) })
+	}
+	b.Cleanup(func() { cancel(); parts.Wait() })
+	return f
+}
+
+// daytime is a clock at which pushes go, whatever the hour of the benchmark.
+func daytime() func() time.Time {
+	shift := time.Duration(0)
+	if h := time.Now().In(push.Local).Hour(); h < 7 || h > 20 {
+		shift = 12 * time.Hour
+	}
+	return func() time.Time { return time.Now().Add(shift) }
+}
+
+// user is the id of the n-th person.
+func user(n int) string { return fmt.Sprint(2512345678900000000 + n) }
+
+// people makes profiles who wrote just now, here and in the stand-in.
+func (f *fanOut) people(n int) {
+	f.b.Helper()
+	var saved bytes.Buffer
+	saved.WriteString(`{"Paid":500,"People":[`)
+	for i := range n {
+		if i > 0 {
+			saved.WriteByte(',')
+		}
+		fmt.Fprintf(&saved, `{"ID":%q,"Follows":true,"Wrote":true,"Interacted":%q,"Place":%d}`, user(i), time.Now().Format(time.RFC3339), i)
+	}
+	saved.WriteString(`]}`)
+	if err := f.sim.Load(&saved); err != nil {
+		f.b.Fatal(err)
+	}
+	for _, sql := range []string{
+		`INSERT INTO citizen (oa_id, citizen, created_at, following) SELECT $1, (2512345678900000000 + i)::text, now(), true FROM generate_series(0, $2::int - 1) i`,
+		`INSERT INTO conversation (oa_id, citizen, turned_at, interacted_at)
+		 SELECT $1, (2512345678900000000 + i)::text, now(), now() FROM generate_series(0, $2::int - 1) i`,
+	} {
+		if _, err := f.pool.Exec(context.Background(), sql, zalosim.ExampleOAID, n); err != nil {
+			f.b.Fatal(err)
+		}
+	}
+}
+
+// launch freezes a run over the first n people and lets it go.
+func (f *fanOut) launch(n int) push.Run {
+	f.b.Helper()
+	ctx := context.Background()
+	now := time.Now().UTC()
+	run := push.Run{OA: zalosim.ExampleOAID, Class: push.Broadcast, ExpiresAt: now.Add(96 * time.Hour)}
+	err := pgx.BeginFunc(ctx, f.pool, func(tx pgx.Tx) (err error) {
+		if run.ID, err = f.store.NewSource(ctx, tx); err != nil {
+			return err
+		}
+		_, _, err = f.store.Freeze(ctx, tx, run, now, `
+SELECT oa_id, citizen, NULL::text AS skip FROM citizen WHERE oa_id = $1 ORDER BY oa_id, citizen LIMIT $2`, zalosim.ExampleOAID, n)
+		return err
+	})
+	if err != nil {
+		f.b.Fatal(err)
+	}
+	if _, err := f.pool.Exec(ctx, `VACUUM ANALYZE push, push_person, citizen, conversation`); err != nil {
+		f.b.Fatal(err)
+	}
+	f.runs.mu.Lock()
+	f.runs.active, f.runs.done = []push.Run{run}, make(chan struct{})
+	f.runs.mu.Unlock()
+	f.before = f.sim.Accepted()
+	f.store.Wake()
+	return run
+}
+
+// balance checks the books at the end: everybody was sent one.
+func (f *fanOut) balance(run push.Run, n int) {
+	f.b.Helper()
+	books, err := f.store.Books(context.Background(), run.ID)
+	if err != nil || books.Sent != int64(n) || books.Audience != int64(n) {
+		f.b.Fatalf("books %+v, %v; want %d sent", books, err, n)
+	}
+	if got := f.sim.Accepted() - f.before; got != int64(n) {
+		f.b.Fatalf("the stand-in accepted %d messages for %d people", got, n)
+	}
+	if _, err := f.pool.Exec(context.Background(), `TRUNCATE push_person`); err != nil { // a new day for everybody
+		f.b.Fatal(err)
+	}
+}
+
+// BenchmarkFanOut measures a broadcast to people within the free window. "most" is
+// without a limit; the others hold a rate and are told by the share of it that was
+// used, over the time between the first and the last message.
+func BenchmarkFanOut(b *testing.B) {
+	b.Run("most", func(b *testing.B) {
+		const n = 50_000
+		f := newFanOut(b, 100_000_000, n)
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for b.Loop() {
+			run := f.launch(n)
+			start := time.Now()
+			<-f.runs.done
+			b.ReportMetric(n/time.Since(start).Seconds(), "msg/s")
+			f.balance(run, n)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(int64(after.HeapAlloc)-int64(before.HeapAlloc))/(1<<20), "MiB-grown")
+	})
+	for _, rate := range []struct {
+		name      string
+		perMinute int
+		people    int
+	}{
+		{"100-a-minute", 100, 150}, {"2000-a-minute", 2000, 2500}, {"500-a-second", 30_000, 20_000},
+	} {
+		b.Run(rate.name, func(b *testing.B) {
+			f := newFanOut(b, rate.perMinute, rate.people)
+			var first, last atomic.Int64
+			f.echo = func(bot.CitizenID) {
+				now := time.Now().UnixNano()
+				first.CompareAndSwap(0, now)
+				last.Store(now)
+			}
+			for b.Loop() {
+				run := f.launch(rate.people)
+				<-f.runs.done
+				f.balance(run, rate.people)
+			}
+			took := time.Duration(last.Load() - first.Load())
+			b.ReportMetric(100*float64(rate.people-1)/took.Minutes()/float64(rate.perMinute), "%-of-rate")
+		})
+	}
+}
