@@ -3,6 +3,8 @@ package dossier
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -113,7 +115,7 @@ func (s *Store) takeDue(ctx context.Context, tx pgx.Tx, room int, now time.Time)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (claimed, error) {
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (claimed, error) {
 		var c claimed
 		var code, state []byte
 		err := row.Scan(&c.hash, &code, &c.fingerprint, &state, &c.changedAt, &c.hinted, &c.hintFor, &c.remindAt,
@@ -121,11 +123,16 @@ func (s *Store) takeDue(ctx context.Context, tx pgx.Tx, room int, now time.Time)
 		if err != nil {
 			return c, err
 		}
-		if c.code, err = s.openCode(code); err == nil {
-			c.state, err = s.openTold(state)
+		// A row that cannot be opened must not hold up the others: without its state
+		// it is looked at as for the first time, without its code not at all.
+		if c.code, err = s.openCode(code); err != nil {
+			slog.ErrorContext(ctx, "watched dossier unreadable", "err", err)
+		} else if c.state, err = s.openTold(state); err != nil {
+			slog.ErrorContext(ctx, "told state unreadable", "err", err)
 		}
-		return c, err
+		return c, nil
 	})
+	return slices.DeleteFunc(list, func(c claimed) bool { return c.code == "" }), err
 }
 
 // leave deletes, of rows locked by the transaction, those nobody follows any

@@ -14,6 +14,7 @@ import (
 	"congdanso/bot"
 	"congdanso/bot/dossier"
 	"congdanso/bot/push"
+	"congdanso/bot/seal"
 	"congdanso/bot/setting"
 	"congdanso/content"
 
@@ -708,4 +709,29 @@ func excludes(t *testing.T, text string, parts ...string) {
 			t.Errorf("%q stands in:\n%s", part, text)
 		}
 	}
+}
+
+// A row that cannot be opened any more holds up nobody.
+func TestAnUnreadableRow(t *testing.T) {
+	w := watch(t)
+	w.apply(ben, w.event(), dossier.Follow{Code: bare})
+	w.followed(anna)
+	_, err := w.pool.Exec(t.Context(), `
+		UPDATE dossier_watch SET code = CASE WHEN code_hash <> $1 THEN '\x00' ELSE code END, hint_at = $2`,
+		seal.ForTest().Hash("dossier.code", string(code)), w.clock.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.change(func(r *dossier.Record) { r.Status = dossier.StatusReady })
+	w.look(time.Second)
+	w.tells("beside an unreadable row", "100 dossier.ready")
+	if _, err := w.pool.Exec(t.Context(), `UPDATE dossier_watch SET state = '\x00', hint_at = $1`, w.clock.now()); err != nil {
+		t.Fatal(err)
+	}
+	w.look(time.Second)
+	w.tells("an unreadable state: begun anew")
+	w.change(func(r *dossier.Record) { r.Status = dossier.StatusProcessing })
+	w.pushed()
+	w.look(time.Second)
+	w.tells("and gone on", "100 dossier.changed")
 }

@@ -1,6 +1,7 @@
 package dossier
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -79,7 +80,7 @@ func (w wording) content(code Code, n news, proven bool) push.Content {
 	c.Template = template
 	c.Params = map[string]string{
 		"code": string(shown), "status": short(w.text(shortKey(n), "Words", p.StatusName), statusMost),
-		"agency": p.AgencyName, "due": w.moment(p.DueAt),
+		"agency": cmp.Or(p.AgencyName, w.text("told.none")), "due": cmp.Or(w.due(n), w.text("told.none")),
 	}
 	return c
 }

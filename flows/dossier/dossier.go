@@ -200,7 +200,7 @@ func (f *Flow) Act(ctx context.Context, t *bot.Turn, action, arg string) error {
 	case "rate":
 		return f.rate(ctx, t, code)
 	case "stars":
-		return f.stars(ctx, t, code, page(rest))
+		return f.stars(ctx, t, code, rest)
 	case dossier.ActionCallback:
 		return f.callback(ctx, t, code)
 	case dossier.ActionGaveUp:

@@ -103,8 +103,8 @@ func (f *Flow) notStars(t *bot.Turn, st state) error {
 	return f.askStars(t, st.Code, t.T("dossier.rate.number"))
 }
 
-// stars takes the rating, and offers to add words to it.
-func (f *Flow) stars(ctx context.Context, t *bot.Turn, code dossier.Code, n int) error {
+// stars takes the rating, one digit, and offers to add words to it.
+func (f *Flow) stars(ctx context.Context, t *bot.Turn, code dossier.Code, digit string) error {
 	v, err := f.dossiers.Lookup(ctx, t.Citizen.ID, t.Event.ID, code)
 	if err != nil {
 		return f.busy(t, code, err)
@@ -113,7 +113,8 @@ func (f *Flow) stars(ctx context.Context, t *bot.Turn, code dossier.Code, n int)
 	if err != nil {
 		return err
 	}
-	if n > 5 || rated || !rateable(v.Status) {
+	n := strings.Index("12345", digit) + 1
+	if len(digit) != 1 || n == 0 || rated || !rateable(v.Status) {
 		return f.rate(ctx, t, code)
 	}
 	t.Do(dossier.Rate{Code: code, Stars: n})

@@ -75,7 +75,9 @@ func (f *Flow) onStatus(t *bot.Turn, code dossier.Code, v *dossier.View, others 
 	}
 	choices := []bot.Choice{way.To(t, button, payload("detail", code))}
 	switch {
-	case !v.Followed && !v.Status.Ended():
+	case v.Followed:
+		choices = append(choices, way.To(t, "dossier.button.unfollow", payload("unfollow", code)))
+	case !v.Status.Ended():
 		choices = append(choices, way.To(t, "dossier.button.follow", payload("follow", code)))
 	case !v.Kept:
 		choices = append(choices, way.To(t, "dossier.button.keep", payload("keep", code)))
