@@ -54,6 +54,9 @@ func TestCorrectionGoesToWhoWasSentTheWrongOne(t *testing.T) {
 	o.tick(morning.Add(time.Minute))
 	o.wants(fix, broadcast.Running, broadcast.RunRunning)
 	o.wants(id, broadcast.Cancelled, broadcast.RunCancelled)
+	if n := o.int(`SELECT count(*) FROM audit WHERE action = 'broadcast.cancel' AND object = 'broadcast:' || $1::bigint`, id); n != 1 {
+		t.Errorf("%d entries in the audit of the wrong one's end, want 1", n)
+	}
 
 	got := map[string]string{}
 	rows, err := o.pool.Query(t.Context(), `SELECT citizen, state || coalesce(':' || reason, '') FROM push WHERE source = $1`, o.lastRun(fix).ID)

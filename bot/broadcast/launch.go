@@ -59,9 +59,11 @@ func (s *Store) launch(ctx context.Context, run int64, now time.Time) error {
 
 // begin launches a run under the definition of this moment.
 func (s *Store) begin(ctx context.Context, tx pgx.Tx, b *Broadcast, r *Run, approved Seen, now time.Time) error {
+	ended := false
 	if b.Corrects != 0 {
 		// Nobody is sent the wrong one any more: from here on it is known who was.
-		if err := s.endCorrected(ctx, tx, b.Corrects, now); err != nil {
+		var err error
+		if ended, err = endCorrected(ctx, tx, b.Corrects, now); err != nil {
 			return err
 		}
 	}
@@ -80,24 +82,31 @@ WHERE id = $1`, r.ID, state, b.Definition, approved.Recipients, approved.Cost, n
 	if err := b.save(ctx, tx, now); err != nil {
 		return err
 	}
+	if ended {
+		err := s.audit(ctx, tx, system, "cancel", b.Corrects, b.Agency, map[string]any{"cause": causeCorrected, "correction": b.ID})
+		if err != nil {
+			return err
+		}
+	}
 	return s.audit(ctx, tx, system, "launch", b.ID, b.Agency, map[string]any{"run": r.ID, "at": r.At})
 }
 
-// endCorrected cancels what still goes of a broadcast whose correction begins.
-func (s *Store) endCorrected(ctx context.Context, tx pgx.Tx, id int64, now time.Time) error {
+// endCorrected cancels what still goes of a broadcast whose correction begins, and
+// reports whether there was anything.
+func endCorrected(ctx context.Context, tx pgx.Tx, id int64, now time.Time) (bool, error) {
 	wrong, err := lock(ctx, tx, id)
 	if err != nil {
-		return err
+		return false, err
 	}
 	switch wrong.State {
 	case Done, Missed, Cancelled:
-		return nil
+		return false, nil
 	}
 	if err := cancelRuns(ctx, tx, id, causeCorrected, now); err != nil {
-		return err
+		return false, err
 	}
 	wrong.State = Cancelled
-	return wrong.save(ctx, tx, now)
+	return true, wrong.save(ctx, tx, now)
 }
 
 // stands tells whether everything a broadcast's approval rests on still does: the
