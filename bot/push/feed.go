@@ -24,8 +24,9 @@ const (
 	batchMost = 64
 	// lookEvery is how often the tables are looked at for what no wake-up told of.
 	lookEvery = time.Second
-	// leaseFor is how long an instance feeds an account after it last said so.
-	leaseFor = 10 * time.Second
+	// leaseFor is how long an instance feeds an account after it last said so. When
+	// one is killed, pushes rest for so long at most.
+	leaseFor = 4 * time.Second
 	// decidedFor is how long a decision stands while its message waits for a slot.
 	decidedFor = 5 * time.Second
 	// knownFor is how long settings, budgets, templates and active runs are used
@@ -134,7 +135,18 @@ func (f *Feeder) Run(ctx context.Context) error {
 		})
 	}
 	workers.Wait()
+	f.leave(context.WithoutCancel(ctx))
 	return nil
+}
+
+// leave lets another instance feed the account at once.
+func (f *Feeder) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	// Failing that, the lease ends.
+	if _, err := f.pool.Exec(ctx, `UPDATE push_feed SET until = clock_timestamp() WHERE oa_id = $1 AND instance = $2`, f.oa, f.instance); err != nil {
+		slog.Warn("cannot leave the feeding of pushes to others", "error", err)
+	}
 }
 
 // rouse lets every line be looked at again.

@@ -79,6 +79,26 @@ func TestOneInstanceFeedsAnAccount(t *testing.T) {
 	}
 }
 
+// A server that is stopped leaves the feeding to the next one at once.
+func TestStoppedFeederLeavesToOthers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { _ = r.feed.Run(ctx); close(done) }()
+	other := r.feeder("two", r.feed.settings())
+	eventually(t, "the first feeds", func() bool {
+		var n int
+		err := r.pool.QueryRow(ctx, `SELECT count(*) FROM push_feed`).Scan(&n)
+		return err == nil && n == 1
+	})
+	cancel()
+	<-done
+	if ok, err := other.mine(context.Background()); err != nil || !ok {
+		t.Errorf("the second takes over: %t, %v", ok, err)
+	}
+}
+
 func TestRunStopsWhenItsBudgetIsUsedUp(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "budget.package_day", "70")
