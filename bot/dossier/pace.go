@@ -87,31 +87,32 @@ func (s *Store) claim(ctx context.Context, perMinute int, now time.Time) (list [
 	return list, p, nil
 }
 
+const takeDueSQL = `
+	WITH hinted AS (
+		SELECT code_hash, hint_at FROM dossier_watch
+		WHERE hint_at <= $1 ORDER BY hint_at LIMIT $2 FOR UPDATE SKIP LOCKED),
+	reminded AS (
+		SELECT code_hash FROM dossier_watch
+		WHERE remind_at <= $1 AND hint_at IS NULL ORDER BY remind_at
+		LIMIT greatest($2 - (SELECT count(*) FROM hinted), 0) FOR UPDATE SKIP LOCKED),
+	looked AS (
+		SELECT code_hash FROM dossier_watch
+		WHERE look_at <= $1 AND hint_at IS NULL ORDER BY look_at
+		LIMIT greatest($2 - (SELECT count(*) FROM hinted) - (SELECT count(*) FROM reminded), 0) FOR UPDATE SKIP LOCKED),
+	due AS (
+		SELECT code_hash, true AS hinted FROM hinted
+		UNION ALL SELECT code_hash, false FROM (SELECT code_hash FROM reminded UNION SELECT code_hash FROM looked) r)
+	UPDATE dossier_watch w SET hint_at = $1 + $3::interval
+	FROM due d
+	WHERE w.code_hash = d.code_hash
+	RETURNING w.code_hash, w.code, w.fingerprint, w.state, w.changed_at, d.hinted, w.hint_for, w.remind_at,
+	          coalesce(w.due_told, '0001-01-01T00:00:00Z'), coalesce(w.late_told, '0001-01-01T00:00:00Z'),
+	          w.missing_since, w.ended_at, w.tries, w.hint_at`
+
 // takeDue is served by the partial indexes dossier_watch_hint, _remind and _look:
 // each is read from its beginning, up to room entries.
 func (s *Store) takeDue(ctx context.Context, tx pgx.Tx, room int, now time.Time) ([]claimed, error) {
-	rows, err := tx.Query(ctx, `
-		WITH hinted AS (
-			SELECT code_hash, hint_at FROM dossier_watch
-			WHERE hint_at <= $1 ORDER BY hint_at LIMIT $2 FOR UPDATE SKIP LOCKED),
-		reminded AS (
-			SELECT code_hash FROM dossier_watch
-			WHERE remind_at <= $1 AND hint_at IS NULL ORDER BY remind_at
-			LIMIT greatest($2 - (SELECT count(*) FROM hinted), 0) FOR UPDATE SKIP LOCKED),
-		looked AS (
-			SELECT code_hash FROM dossier_watch
-			WHERE look_at <= $1 AND hint_at IS NULL ORDER BY look_at
-			LIMIT greatest($2 - (SELECT count(*) FROM hinted) - (SELECT count(*) FROM reminded), 0) FOR UPDATE SKIP LOCKED),
-		due AS (
-			SELECT code_hash, true AS hinted FROM hinted
-			UNION ALL SELECT code_hash, false FROM (SELECT code_hash FROM reminded UNION SELECT code_hash FROM looked) r)
-		UPDATE dossier_watch w SET hint_at = $1 + $3::interval
-		FROM due d
-		WHERE w.code_hash = d.code_hash
-		RETURNING w.code_hash, w.code, w.fingerprint, w.state, w.changed_at, d.hinted, w.hint_for, w.remind_at,
-		          coalesce(w.due_told, '0001-01-01T00:00:00Z'), coalesce(w.late_told, '0001-01-01T00:00:00Z'),
-		          w.missing_since, w.ended_at, w.tries, w.hint_at`,
-		now, room, lookLease)
+	rows, err := tx.Query(ctx, takeDueSQL, now, room, lookLease)
 	if err != nil {
 		return nil, err
 	}
@@ -135,6 +136,12 @@ func (s *Store) takeDue(ctx context.Context, tx pgx.Tx, room int, now time.Time)
 	return slices.DeleteFunc(list, func(c claimed) bool { return c.code == "" }), err
 }
 
+const leaveSQL = `
+	DELETE FROM dossier_watch w
+	WHERE w.code_hash = ANY ($1)
+	  AND NOT EXISTS (SELECT FROM dossier_kept k WHERE k.code_hash = w.code_hash AND k.follow IS NOT NULL)
+	RETURNING w.code_hash`
+
 // leave deletes, of rows locked by the transaction, those nobody follows any
 // more, and returns the others. A follow that is not committed yet waits for the
 // lock (see queueFollows) and makes the row anew.
@@ -143,11 +150,7 @@ func (s *Store) leave(ctx context.Context, tx pgx.Tx, list []claimed) ([]claimed
 	for i, c := range list {
 		hashes[i] = c.hash
 	}
-	rows, err := tx.Query(ctx, `
-		DELETE FROM dossier_watch w
-		WHERE w.code_hash = ANY ($1)
-		  AND NOT EXISTS (SELECT FROM dossier_kept k WHERE k.code_hash = w.code_hash AND k.follow IS NOT NULL)
-		RETURNING w.code_hash`, hashes)
+	rows, err := tx.Query(ctx, leaveSQL, hashes)
 	if err != nil {
 		return nil, err
 	}

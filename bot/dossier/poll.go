@@ -91,6 +91,21 @@ func (s *Store) setListed(ctx context.Context, listed bool, now time.Time) error
 	return nil
 }
 
+const hintSQL = `
+	WITH h AS (SELECT hash, max(at) AS at FROM unnest($1::bytea[], $2::timestamptz[]) AS u(hash, at) GROUP BY hash),
+	hit AS (
+		SELECT code_hash, max(at) AS at FROM (
+			SELECT w.code_hash, h.at FROM h JOIN dossier_watch w ON w.code_hash = h.hash
+			UNION ALL
+			SELECT w.code_hash, h.at FROM h JOIN dossier_watch w ON w.alias_hash = h.hash) both_codes
+		GROUP BY code_hash)
+	UPDATE dossier_watch w
+	SET hint_at = least(w.hint_at, $3), hint_for = greatest(w.hint_for, hit.at)
+	FROM hit
+	WHERE w.code_hash = hit.code_hash AND w.ended_at IS NULL
+	  AND CASE WHEN hit.at IS NULL THEN $4::timestamptz IS NULL OR w.looked_at IS NULL OR w.looked_at < $4
+	      ELSE w.looked_at IS NULL OR hit.at > coalesce(w.changed_at, w.looked_at) END`
+
 // hint has watched dossiers looked at before the ordinary ones, by either of
 // their codes. A change that the last look has seen already is none; where its
 // time is not known, it is one if nobody has looked since then. It is served by
@@ -113,21 +128,7 @@ func (s *Store) hint(ctx context.Context, changes []Change, since *time.Time, no
 			hashes, times = append(hashes, s.codeHash(code)), append(times, at)
 		}
 	}
-	tag, err := s.pool.Exec(ctx, `
-		WITH h AS (SELECT hash, max(at) AS at FROM unnest($1::bytea[], $2::timestamptz[]) AS u(hash, at) GROUP BY hash),
-		hit AS (
-			SELECT code_hash, max(at) AS at FROM (
-				SELECT w.code_hash, h.at FROM h JOIN dossier_watch w ON w.code_hash = h.hash
-				UNION ALL
-				SELECT w.code_hash, h.at FROM h JOIN dossier_watch w ON w.alias_hash = h.hash) both_codes
-			GROUP BY code_hash)
-		UPDATE dossier_watch w
-		SET hint_at = least(w.hint_at, $3), hint_for = greatest(w.hint_for, hit.at)
-		FROM hit
-		WHERE w.code_hash = hit.code_hash AND w.ended_at IS NULL
-		  AND CASE WHEN hit.at IS NULL THEN $4::timestamptz IS NULL OR w.looked_at IS NULL OR w.looked_at < $4
-		      ELSE w.looked_at IS NULL OR hit.at > coalesce(w.changed_at, w.looked_at) END`,
-		hashes, times, now, since)
+	tag, err := s.pool.Exec(ctx, hintSQL, hashes, times, now, since)
 	if err != nil {
 		return 0, fmt.Errorf("hint at changes: %w", err)
 	}

@@ -138,17 +138,19 @@ func (w *Watch) notify(ctx context.Context, tx pgx.Tx, c claimed, n news, key st
 	}
 }
 
+const followersSQL = `
+	SELECT k.oa_id, k.citizen, coalesce(c.language, $6), p.code_hash IS NOT NULL
+	FROM dossier_kept k
+	LEFT JOIN citizen c ON c.oa_id = k.oa_id AND c.citizen = k.citizen
+	LEFT JOIN dossier_proof p ON p.oa_id = k.oa_id AND p.citizen = k.citizen AND p.code_hash = k.code_hash
+	     AND p.expires_at > $5 AND p.dossier_hash = $2
+	WHERE k.code_hash = $1 AND k.follow IS NOT NULL AND (k.oa_id, k.citizen) > ($3, $4)
+	ORDER BY k.oa_id, k.citizen
+	LIMIT $7`
+
 // followers lists the next slice of those who are told.
 func (s *Store) followers(ctx context.Context, tx pgx.Tx, hash, dossierHash []byte, after bot.CitizenID, now time.Time) ([]follower, error) {
-	rows, err := tx.Query(ctx, `
-		SELECT k.oa_id, k.citizen, coalesce(c.language, $6), p.code_hash IS NOT NULL
-		FROM dossier_kept k
-		LEFT JOIN citizen c ON c.oa_id = k.oa_id AND c.citizen = k.citizen
-		LEFT JOIN dossier_proof p ON p.oa_id = k.oa_id AND p.citizen = k.citizen AND p.code_hash = k.code_hash
-		     AND p.expires_at > $5 AND p.dossier_hash = $2
-		WHERE k.code_hash = $1 AND k.follow IS NOT NULL AND (k.oa_id, k.citizen) > ($3, $4)
-		ORDER BY k.oa_id, k.citizen
-		LIMIT $7`, hash, dossierHash, after.OA, after.User, now, bot.Vietnamese, followersSlice)
+	rows, err := tx.Query(ctx, followersSQL, hash, dossierHash, after.OA, after.User, now, bot.Vietnamese, followersSlice)
 	if err != nil {
 		return nil, err
 	}
