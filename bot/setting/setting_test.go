@@ -54,6 +54,24 @@ func TestValuesNeverReadAreTheDefaults(t *testing.T) {
 	}
 }
 
+func TestSettingsAreKnownOnceTheyWereRead(t *testing.T) {
+	t.Parallel()
+	s := NewStore(pgtest.New(t))
+	ended, end := context.WithCancel(context.Background())
+	end()
+	if err := s.Known(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("known before they were read: %v", err)
+	}
+	for range 2 {
+		if _, err := s.Load(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Known(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestSettingIsReadAsItWasSet(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)

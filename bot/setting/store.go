@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,17 +34,31 @@ type Store struct {
 	pool  *pgxpool.Pool
 	last  atomic.Pointer[Values]
 	every time.Duration
+	once  sync.Once
+	known chan struct{} // closed when they were read for the first time
 }
 
 // NewStore returns a store, whose values are the defaults until Run or Load.
 func NewStore(pool *pgxpool.Pool) *Store {
-	s := &Store{pool: pool, every: RefreshEvery}
+	s := &Store{pool: pool, every: RefreshEvery, known: make(chan struct{})}
 	s.last.Store(&Values{})
 	return s
 }
 
 // Values is the last snapshot. It never waits.
 func (s *Store) Values() Values { return *s.last.Load() }
+
+// Known waits until the settings were read for the first time. Before that the
+// defaults stand, under which nothing should happen that cannot be taken back. The
+// error is ctx's.
+func (s *Store) Known(ctx context.Context) error {
+	select {
+	case <-s.known:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // Run reads the settings anew every RefreshEvery until ctx ends. While Postgres is
 // away the last snapshot stands.
@@ -92,6 +107,7 @@ func (s *Store) Load(ctx context.Context) (Values, error) {
 	}
 	v := Values{given}
 	s.last.Store(&v)
+	s.once.Do(func() { close(s.known) })
 	return v, nil
 }
 

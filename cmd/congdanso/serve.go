@@ -99,14 +99,14 @@ func (a *app) runWith(ctx context.Context, pool, claims pool, keys *seal.Keyring
 	})
 	if a.roles[roleWorker] {
 		turning.run("runtime", p.runtime.Run)
-		turning.run("pushes", p.feeder.Run)
+		turning.run("pushes", p.withSettings(p.feeder.Run))
 	}
 	if a.roles[roleWeb] {
 		taking.run("links", p.links.Run)
 	}
 	taking.run("inbox", p.inbox.Run)
 	if a.roles[roleJobs] {
-		turning.run("jobs", p.jobs)
+		turning.run("jobs", p.withSettings(p.jobs))
 	}
 	p.open()
 
@@ -118,6 +118,17 @@ func (a *app) runWith(ctx context.Context, pool, claims pool, keys *seal.Keyring
 	case failed = <-firstError(upkeep, sending, turning, taking):
 	}
 	return a.stop(failed, taking, turning, sending, upkeep)
+}
+
+// withSettings puts off what goes by settings until they are known: by the defaults
+// it would send what operators have switched off, or rest in hours that are no night.
+func (p *parts) withSettings(run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if p.settings.Known(ctx) != nil {
+			return nil
+		}
+		return run(ctx)
+	}
 }
 
 // stop ends the stages one after the other, all within stopWithin.
