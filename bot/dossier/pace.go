@@ -30,6 +30,7 @@ func rhythm(perMinute int) (burst int, gap time.Duration) {
 type claimed struct {
 	hash        []byte
 	code        Code
+	since       time.Time
 	fingerprint []byte
 	state       *told
 	changedAt   *time.Time
@@ -105,7 +106,7 @@ const takeDueSQL = `
 	UPDATE dossier_watch w SET hint_at = $1 + $3::interval
 	FROM due d
 	WHERE w.code_hash = d.code_hash
-	RETURNING w.code_hash, w.code, w.fingerprint, w.state, w.changed_at, d.hinted, w.hint_for, w.remind_at,
+	RETURNING w.code_hash, w.code, w.since, w.fingerprint, w.state, w.changed_at, d.hinted, w.hint_for, w.remind_at,
 	          coalesce(w.due_told, '0001-01-01T00:00:00Z'), coalesce(w.late_told, '0001-01-01T00:00:00Z'),
 	          w.missing_since, w.ended_at, w.tries, w.hint_at`
 
@@ -119,7 +120,7 @@ func (s *Store) takeDue(ctx context.Context, tx pgx.Tx, room int, now time.Time)
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (claimed, error) {
 		var c claimed
 		var code, state []byte
-		err := row.Scan(&c.hash, &code, &c.fingerprint, &state, &c.changedAt, &c.hinted, &c.hintFor, &c.remindAt,
+		err := row.Scan(&c.hash, &code, &c.since, &c.fingerprint, &state, &c.changedAt, &c.hinted, &c.hintFor, &c.remindAt,
 			&c.dueTold, &c.lateTold, &c.missing, &c.endedAt, &c.tries, &c.lease)
 		if err != nil {
 			return c, err
