@@ -12,6 +12,8 @@ import (
 	"congdanso/bot/push"
 )
 
+var _ push.Runs = (*Store)(nil)
+
 // errNoRun: the feeder knows a run that this package does not.
 var errNoRun = errors.New("there is no such run")
 
