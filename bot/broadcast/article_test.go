@@ -357,3 +357,24 @@ func TestArticleCancelledPausedMissed(t *testing.T) {
 	}
 	n.stands(late, "cancelled - missed missed")
 }
+
+// The plan says when people get it, and why not when they should.
+func TestPlanOfAnArticle(t *testing.T) {
+	t.Parallel()
+	n := newNewsroom(t)
+	n.exec(`INSERT INTO citizen (oa_id, citizen, following, created_at) VALUES ($1, 'u1', true, $2), ($1, 'u2', false, $2)`, testOA, noon)
+	b := Broadcast{OA: testOA, Definition: articleDefinition()}
+	b.Schedule.At = time.Date(2026, 11, 25, 16, 0, 0, 0, time.UTC) // 23:00
+	p, err := n.Plan(t.Context(), b, noon, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	six := time.Date(2026, 11, 25, 23, 0, 0, 0, time.UTC)
+	if !p.Start.Equal(six) || !p.Ends.Equal(six.Add(30*time.Minute)) || p.Waits != causeArticleNight || p.Recipients != 1 {
+		t.Errorf("plan %+v", p)
+	}
+	words := strings.Join(p.Words(n.texts, "vi", noon), "\n")
+	if !strings.Contains(words, "khoảng 30 phút") || !strings.Contains(words, "chờ đến 6 giờ") || strings.Contains(words, "broadcast.") {
+		t.Error(words)
+	}
+}

@@ -32,7 +32,6 @@ type someone struct {
 	tags          []string
 	consents      []consentOf
 	copies        map[int64]string // state by run
-	listed        bool
 }
 
 type consentOf struct {

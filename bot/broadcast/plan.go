@@ -33,6 +33,11 @@ type Plan struct {
 	// is told where that is more than InTime; zero: it would not be.
 	Article int64
 	Next    []time.Time // the next five runs
+
+	// Of an article only: how long Zalo looks at it first, and, where it cannot go at
+	// its time, why it begins later.
+	Moderation time.Duration
+	Waits      string
 }
 
 // counted is an audience by rung.
@@ -104,7 +109,11 @@ func (s *Store) Plan(ctx context.Context, b Broadcast, now time.Time, rate int) 
 		return p, err
 	}
 	if b.Kind == Article {
-		p.Audience, p.Recipients, p.InTime, p.Ends, p.BeforeNight = followers, followers, followers, p.Start, true
+		if p.Start, p.Waits, err = s.articleTime(ctx, b.OA, 0, b.Target, p.Start); err != nil {
+			return p, err
+		}
+		p.Moderation = s.moderation()
+		p.Audience, p.Recipients, p.InTime, p.Ends, p.BeforeNight = followers, followers, followers, p.Start.Add(p.Moderation), true
 		return p, nil
 	}
 	n, err := s.count(ctx, b, p.Start)

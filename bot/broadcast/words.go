@@ -64,7 +64,14 @@ func (p Plan) Words(texts bot.Texts, lang string, now time.Time) []string {
 	for _, why := range slices.Sorted(maps.Keys(p.Skipped)) {
 		say("skipped", "N", p.Skipped[why], "Why", Word(texts, lang, "skip", why))
 	}
-	say("time", "Start", texts.Moment(lang, p.Start, now), "Ends", texts.Moment(lang, p.Ends, now))
+	times := "time"
+	if p.Rungs == nil {
+		times = "article_time"
+	}
+	say(times, "Start", texts.Moment(lang, p.Start, now), "Ends", texts.Moment(lang, p.Ends, now), "Minutes", int(p.Moderation.Minutes()))
+	if p.Waits != "" {
+		say("article_waits", "Why", Word(texts, lang, "cause", p.Waits))
+	}
 	if !p.BeforeNight {
 		say("night", "InTime", p.InTime)
 	}
