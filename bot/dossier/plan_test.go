@@ -22,8 +22,8 @@ SELECT sha256(i::text::bytea), '\x00', now(), now() + (i % 86400 - 600) * interv
        CASE WHEN i % 10 = 0 THEN sha256((-i)::text::bytea) END
 FROM generate_series(1, 100000) i;
 INSERT INTO dossier_kept (oa_id, citizen, code_hash, code, kept_at, follow)
-SELECT '1', i::text, sha256(i::text::bytea), '\x00', now(), now() FROM generate_series(1, 20000) i;
-INSERT INTO citizen (oa_id, citizen, language, created_at) SELECT '1', i::text, 'vi', now() FROM generate_series(1, 20000) i;
+SELECT '1', i::text, sha256(i::text::bytea), '\x00', now(), now() FROM generate_series(1, 100000) i;
+INSERT INTO citizen (oa_id, citizen, language, created_at) SELECT '1', i::text, 'vi', now() FROM generate_series(1, 100000) i;
 ANALYZE dossier_watch; ANALYZE dossier_kept; ANALYZE citizen`)
 	if err != nil {
 		t.Fatal(err)
