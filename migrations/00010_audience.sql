@@ -86,7 +86,7 @@ CREATE TABLE article_run (
     state        text COLLATE "C" NOT NULL CHECK (state IN
         ('drafted', 'creating', 'created', 'ready', 'sending', 'sent', 'failed', 'unknown', 'cancelled')),
     at_zalo      bytea,                       -- digest of what Zalo was given last
-    target       jsonb NOT NULL,
+    target       jsonb,                       -- whom it was called for
     token        text,
     article_id   text,
     message_id   text,

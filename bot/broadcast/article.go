@@ -73,7 +73,6 @@ type articleRun struct {
 	OA        string
 	State     string
 	AtZalo    []byte
-	Target    Target
 	Token     string
 	ArticleID string
 	Cause     string
@@ -93,7 +92,7 @@ func (a *Articles) Tick(ctx context.Context, now time.Time) error {
 		return err
 	}
 	rows, err := a.Store.Pool.Query(ctx, `
-SELECT a.run, a.oa_id, a.state, a.at_zalo, a.target, coalesce(a.token, ''), coalesce(a.article_id, ''), coalesce(a.cause, ''), a.tries,
+SELECT a.run, a.oa_id, a.state, a.at_zalo, coalesce(a.token, ''), coalesce(a.article_id, ''), coalesce(a.cause, ''), a.tries,
 	coalesce(a.deadline, `+never+`), a.starts_at, a.latest_start, r.broadcast, r.state, coalesce(r.definition, b.definition)
 FROM article_run a JOIN broadcast_run r ON r.id = a.run JOIN broadcast b ON b.id = r.broadcast
 WHERE a.state IN ('drafted', 'creating', 'created', 'ready', 'sending') AND a.due_at <= $1
@@ -103,7 +102,7 @@ ORDER BY a.starts_at, a.run`, now)
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*articleRun, error) {
 		var r articleRun
-		return &r, row.Scan(&r.Run, &r.OA, &r.State, &r.AtZalo, &r.Target, &r.Token, &r.ArticleID, &r.Cause, &r.Tries,
+		return &r, row.Scan(&r.Run, &r.OA, &r.State, &r.AtZalo, &r.Token, &r.ArticleID, &r.Cause, &r.Tries,
 			&r.Deadline, &r.StartsAt, &r.Latest, &r.broadcast, &r.runState, &r.definition)
 	})
 	if err != nil {
@@ -122,8 +121,8 @@ ORDER BY a.starts_at, a.run`, now)
 // resumed after it failed begin anew.
 func (a *Articles) draft(ctx context.Context, now time.Time) error {
 	_, err := a.Store.Pool.Exec(ctx, `
-INSERT INTO article_run (run, broadcast, oa_id, state, target, due_at, starts_at, latest_start, made_at)
-SELECT r.id, r.broadcast, r.oa_id, 'drafted', coalesce(coalesce(r.definition, b.definition) -> 'target', '{}'), $1, r.at, r.latest_at, $1
+INSERT INTO article_run (run, broadcast, oa_id, state, due_at, starts_at, latest_start, made_at)
+SELECT r.id, r.broadcast, r.oa_id, 'drafted', $1, r.at, r.latest_at, $1
 FROM broadcast_run r JOIN broadcast b ON b.id = r.broadcast
 WHERE r.kind = 'article' AND r.state IN ('scheduled', 'running') AND r.at <= $2
 AND (r.state = 'running' OR b.state = 'scheduled')
@@ -209,8 +208,8 @@ func (a *Articles) write(ctx context.Context, r *articleRun, page Page, want []b
 		return a.refused(ctx, r, "drafted", err, now)
 	}
 	return a.exec(ctx, `
-UPDATE article_run SET state = 'created', token = $2, at_zalo = $3, target = $4, deadline = $5, due_at = $6, cause = NULL, code = NULL
-WHERE run = $1`, r.Run, token, want, r.definition.Target, now.Add(readyWithin), now.Add(2*time.Second))
+UPDATE article_run SET state = 'created', token = $2, at_zalo = $3, deadline = $4, due_at = $5, cause = NULL, code = NULL
+WHERE run = $1`, r.Run, token, want, now.Add(readyWithin), now.Add(2*time.Second))
 }
 
 // verify asks whether Zalo has finished the article.
@@ -235,7 +234,8 @@ func (a *Articles) verify(ctx context.Context, r *articleRun, now time.Time) err
 
 // send calls the broadcast, at an hour and on a day on which that is allowed.
 func (a *Articles) send(ctx context.Context, r *articleRun, now time.Time) error {
-	goes, cause, err := a.Store.articleTime(ctx, r.OA, r.Run, r.Target, now)
+	target := r.definition.Target
+	goes, cause, err := a.Store.articleTime(ctx, r.OA, r.Run, target, now)
 	if err != nil {
 		return err
 	}
@@ -263,15 +263,15 @@ func (a *Articles) send(ctx context.Context, r *articleRun, now time.Time) error
 			return err
 		}
 		tag, err := tx.Exec(ctx, `
-UPDATE article_run SET state = 'sending', called_at = $2, due_at = $3, cause = NULL WHERE run = $1 AND state = 'ready'`,
-			r.Run, now, now.Add(callWithin))
+UPDATE article_run SET state = 'sending', called_at = $2, due_at = $3, target = $4, cause = NULL WHERE run = $1 AND state = 'ready'`,
+			r.Run, now, now.Add(callWithin), target)
 		mine = err == nil && tag.RowsAffected() == 1
 		return err
 	})
 	if err != nil || !mine {
 		return err
 	}
-	id, err := a.Zalo.BroadcastArticle(ctx, r.ArticleID, r.Target)
+	id, err := a.Zalo.BroadcastArticle(ctx, r.ArticleID, target)
 	if err == nil {
 		return a.ended(ctx, r, "sent", id, "", now)
 	}

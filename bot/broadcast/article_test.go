@@ -21,6 +21,7 @@ type press struct {
 	working int   // how often VerifyArticle answers "wait"
 	fail    error // what the next call of failAt answers
 	failAt  string
+	targets []Target // of the broadcasts taken
 }
 
 func newPress() *press { return &press{pages: map[string]Page{}, tokens: map[string]string{}} }
@@ -69,10 +70,11 @@ func (p *press) ArticleShown(_ context.Context, id string) (bool, error) {
 	return p.pages[id].Show, p.call("shown")
 }
 
-func (p *press) BroadcastArticle(_ context.Context, id string, _ Target) (string, error) {
+func (p *press) BroadcastArticle(_ context.Context, id string, target Target) (string, error) {
 	if err := p.call("broadcast"); err != nil {
 		return "", err
 	}
+	p.targets = append(p.targets, target)
 	return "message of " + id, nil
 }
 
@@ -171,9 +173,13 @@ func TestArticleFromDraftToSent(t *testing.T) {
 	if got := n.ticks(noon.Add(2*time.Minute), time.Minute); got != "update verify" {
 		t.Errorf("calls after an edit %q", got)
 	}
+	n.exec(`UPDATE broadcast SET definition = definition || '{"target": {"cities": [8]}}'`)
 	n.begin(run)
 	if got := n.ticks(noon.Add(time.Hour), time.Minute); got != "show verify shown broadcast" {
 		t.Errorf("calls at its time %q", got)
+	}
+	if diff := cmp.Diff([]Target{{Cities: []int{8}}}, n.targets); diff != "" {
+		t.Error(diff)
 	}
 	n.stands(run, "sent - done done")
 	if p := n.pages["article0"]; !p.Show || p.Title != "Tiêm chủng tháng Giêng" {

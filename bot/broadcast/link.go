@@ -163,12 +163,6 @@ func NewLinks(pool *pgxpool.Pool, texts bot.Texts, now func() time.Time) *Links 
 		urls: map[string]string{}, misses: map[string]time.Time{}, clicks: map[click]int64{}}
 }
 
-// Register adds the route.
-func (l *Links) Register(e *echo.Echo) {
-	e.GET(linkPath+":code", l.Handle)
-	e.HEAD(linkPath+":code", l.Handle)
-}
-
 // Handle answers GET /l/:code. Programs that only look (HEAD) are led, not counted.
 func (l *Links) Handle(c echo.Context) error {
 	code := c.Param("code")

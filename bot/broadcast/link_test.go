@@ -66,7 +66,7 @@ func TestLinksLeadAndCount(t *testing.T) {
 	now := noon
 	l := NewLinks(d.Pool, d.texts, func() time.Time { return now })
 	e := echo.New()
-	l.Register(e)
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/l/:code", l.Handle)
 	open := func(method, path string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		e.ServeHTTP(w, httptest.NewRequest(method, path, nil))
@@ -127,7 +127,7 @@ func TestLinksWithoutPostgres(t *testing.T) {
 	path := strings.TrimPrefix(d.links(7, body)(body.Links()[0]), d.PublicURL)
 	l := NewLinks(d.Pool, d.texts, func() time.Time { return noon })
 	e := echo.New()
-	l.Register(e)
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/l/:code", l.Handle)
 	get := func(path string) int {
 		w := httptest.NewRecorder()
 		e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
