@@ -255,6 +255,11 @@ func (p Province) check() []Problem {
 			tell("", prefix, "a prefix is a letter and two digits")
 		}
 	}
+	for _, city := range p.Zalo.Cities {
+		if city < 0 || city > 63 {
+			tell("", "zalo_cities", "Zalo's numbers of provinces are 0 to 63, not %d", city)
+		}
+	}
 	if len(p.Dossier.OwnPrefixes) == 0 {
 		tell("", "own_prefixes", "must be given")
 	}
