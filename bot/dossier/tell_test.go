@@ -123,6 +123,8 @@ func TestWhatFollowersRead(t *testing.T) {
 			news("a fee", func(r *dossier.Record) { r.Status = dossier.StatusPayment })
 			w.system.set(func(s *system) { s.fees = nil })
 			news("processed once more", func(r *dossier.Record) { r.Status = dossier.StatusProcessing })
+			news("a status nobody has mapped", func(r *dossier.Record) { r.Status, r.StatusName = dossier.StatusUnknown, "Chờ án" })
+			news("processed at last", func(r *dossier.Record) { r.Status = dossier.StatusProcessing })
 			w.look(9*24*time.Hour + 16*time.Hour) // past 08:00 the day before
 			tr.add("the day before", w.take())
 			w.look(34 * time.Hour)
@@ -134,7 +136,7 @@ func TestWhatFollowersRead(t *testing.T) {
 			tr.add("the next day", w.take())
 			golden(t, name, tr.String())
 			if private {
-				excludes(t, tr.String(), "hôn nhân", "ly hôn", "Tờ khai", "chụp mờ")
+				excludes(t, tr.String(), "hôn nhân", "ly hôn", "Tờ khai", "chụp mờ", "Chờ án")
 			}
 			for _, part := range strings.Split(tr.String(), "\n--- ") {
 				if !strings.Contains(part, " to code only") {

@@ -79,7 +79,7 @@ func (w wording) content(code Code, n news, proven bool) push.Content {
 	}
 	c.Template = template
 	c.Params = map[string]string{
-		"code": string(shown), "status": short(w.text(shortKey(n), "Words", p.StatusName), statusMost),
+		"code": string(shown), "status": short(w.text(shortKey(n), "Words", words(p)), statusMost),
 		"agency": cmp.Or(p.AgencyName, w.text("told.none")), "due": cmp.Or(w.due(n), w.text("told.none")),
 	}
 	return c
@@ -89,7 +89,7 @@ func (w wording) content(code Code, n news, proven bool) push.Content {
 func (w wording) head(n news) string {
 	p := &n.state.Public
 	say := func(key string) string {
-		return w.text("told.head."+key, "Due", w.due(n), "Old", w.moment(n.before.Public.DueAt), "Words", p.StatusName, "Returned", w.moment(p.ReturnedAt))
+		return w.text("told.head."+key, "Due", w.due(n), "Old", w.moment(n.before.Public.DueAt), "Words", words(p), "Returned", w.moment(p.ReturnedAt))
 	}
 	switch n.kind {
 	case KindDue:
@@ -142,6 +142,15 @@ func (w wording) head(n news) string {
 		return say("filed")
 	}
 	return say("unknown")
+}
+
+// words are the system's own for the status; of a procedure that notices do not
+// name nobody knows what they give away.
+func words(p *Public) string {
+	if p.Private {
+		return ""
+	}
+	return p.StatusName
 }
 
 // due is the date told; nothing where the system's is before the receipt.
