@@ -125,21 +125,6 @@ WHERE l.owner_kind = $1 AND l.owner_id = $2 GROUP BY l.code, l.url ORDER BY 2 DE
 	return list, nil
 }
 
-// clicks counts the openings of a run's links: those of its broadcast from the day
-// on which it started until the next run does.
-func (s *Store) clicks(ctx context.Context, run int64) (n int64, err error) {
-	err = s.Pool.QueryRow(ctx, `
-SELECT coalesce(sum(c.clicks), 0)::bigint
-FROM broadcast_run r JOIN link l ON l.owner_kind = $2 AND l.owner_id = r.broadcast JOIN link_click c USING (code)
-WHERE r.id = $1 AND c.day >= (r.started_at AT TIME ZONE $3)::date
-AND c.day < coalesce((SELECT (min(n.started_at) AT TIME ZONE $3)::date FROM broadcast_run n
-	WHERE n.broadcast = r.broadcast AND n.started_at > r.started_at), 'infinity')`, run, ownerBroadcast, unit.Zone.String()).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count clicks of run %d: %w", run, err)
-	}
-	return n, nil
-}
-
 // Links leads from short links to their pages, and counts: how often, never who.
 // Only addresses that stand in a broadcast are led to.
 type Links struct {

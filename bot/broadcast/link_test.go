@@ -105,18 +105,6 @@ func TestLinksLeadAndCount(t *testing.T) {
 	if n := d.int(`SELECT count(*) FROM link_click`); n != 2 {
 		t.Errorf("%d days", n)
 	}
-	// Clicks belong to the run in whose days they fall.
-	d.exec(`INSERT INTO broadcast (id, oa_id, authors, state, definition, created_at, changed_at)
-OVERRIDING SYSTEM VALUE VALUES (7, $1, '{an}', 'done', '{}', $2, $2)`, testOA, noon)
-	for i, day := range []int{0, 1} {
-		d.exec(`INSERT INTO broadcast_run (id, broadcast, oa_id, kind, class, at, latest_at, state, started_at)
-VALUES ($1, 7, $2, 'personal', 4, $3, $3, 'done', $3)`, 100+i, testOA, noon.AddDate(0, 0, day))
-	}
-	for run, want := range map[int64]int64{100: 3, 101: 1} {
-		if n, err := d.clicks(t.Context(), run); err != nil || n != want {
-			t.Errorf("run %d: %d clicks, %v", run, n, err)
-		}
-	}
 }
 
 // A link opened while Postgres is away is told as such; clicks wait in memory.
