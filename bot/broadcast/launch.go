@@ -182,7 +182,7 @@ WHERE id = $1`, r.ID, state, cause, now)
 		if err := s.listDone(ctx, tx, b, now); err != nil {
 			return err
 		}
-	case b.State == Running:
+	case b.State == Running && r.State != RunScheduled: // one that never began says nothing of one that goes
 		b.State = Scheduled
 	}
 	if err := b.save(ctx, tx, now); err != nil {

@@ -187,4 +187,12 @@ func TestOneRunAtATime(t *testing.T) {
 			t.Errorf("run at %s is %s beside one that goes", r.At, r.State)
 		}
 	}
+	// What had to wait too long is missed; the one that goes still goes.
+	o.tick(morning.Add(2*time.Hour + 31*time.Minute))
+	if b := o.get(id); b.State != broadcast.Running {
+		t.Errorf("it is %s while a run goes", b.State)
+	}
+	if o.live(id) != first {
+		t.Errorf("run %d goes, want %d", o.live(id), first)
+	}
 }
