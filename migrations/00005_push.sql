@@ -31,6 +31,7 @@ CREATE TABLE push (
     tried      smallint NOT NULL DEFAULT 0,   -- rungs that are closed for it, a bit each
     cost       integer NOT NULL DEFAULT 0,    -- đồng, once it is sent or unknown
     seen       smallint NOT NULL DEFAULT 0,   -- 1: delivered, 2: read
+    unsure     boolean NOT NULL DEFAULT false,-- it is, or was, unknown
     digest     boolean NOT NULL DEFAULT false,-- goes together with others of that hour
     due_at     timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,

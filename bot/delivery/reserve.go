@@ -97,11 +97,17 @@ func (r *Reserved) Return() {
 	}
 }
 
-// takeForPushes takes up to n places and leaves some free for replies.
+// takeForPushes takes up to n places and leaves some free for replies. Where more are
+// wanted than are free, it waits for a quarter of all, so that their transaction is
+// shared by some.
 func (p *places) takeForPushes(n int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n = max(0, min(n, p.total-p.taken-min(keptForReplies, p.total/4)))
+	free := p.total - p.taken - min(keptForReplies, p.total/4)
+	if free <= 0 || free < n && free < p.total/4 {
+		return 0
+	}
+	n = min(n, free)
 	p.taken += n
 	return n
 }

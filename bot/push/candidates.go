@@ -12,7 +12,8 @@ import (
 )
 
 // candidateSQL reads pushes chosen by the inner statement, with what decides about
-// them; every join is by a primary key.
+// them; every join is by a primary key. push_person is empty until the first push
+// goes: a join planned then would read all of it later, a lateral one never does.
 const candidateSQL = `
 SELECT p.oa_id, p.citizen, p.source, p.kind, p.class, p.tried, p.digest, p.expires_at, p.body,
        c.citizen IS NOT NULL, coalesce(c.language, 'vi'), c.name, c.phone, c.phone_proven_at IS NOT NULL, v.interacted_at,
@@ -21,7 +22,7 @@ SELECT p.oa_id, p.citizen, p.source, p.kind, p.class, p.tried, p.digest, p.expir
 FROM (%s) p
 LEFT JOIN citizen c ON c.oa_id = p.oa_id AND c.citizen = p.citizen
 LEFT JOIN conversation v ON v.oa_id = p.oa_id AND v.citizen = p.citizen
-LEFT JOIN push_person h ON h.oa_id = p.oa_id AND h.citizen = p.citizen
+LEFT JOIN LATERAL (SELECT * FROM push_person h WHERE h.oa_id = p.oa_id AND h.citizen = p.citizen OFFSET 0) h ON true
 ORDER BY %s`
 
 const pushColumns = `oa_id, citizen, source, kind, class, tried, digest, expires_at, body, due_at`

@@ -78,7 +78,7 @@ WITH old AS (
     WHERE oa_id = $1 AND citizen = $2 AND ($3::bigint[] IS NULL OR source = ANY ($3)) AND state = ANY ($4)
     FOR UPDATE
 ), moved AS (
-    UPDATE push p SET state = $5, reason = nullif($6, ''), ended_at = $7, rung = nullif($8, ''), cost = 0, body = NULL
+    UPDATE push p SET state = $5, reason = nullif($6, ''), ended_at = $7, rung = nullif($8, ''), cost = 0, unsure = unsure OR $5 = 'unknown', body = NULL
     FROM old o WHERE p.oa_id = o.oa_id AND p.citizen = o.citizen AND p.source = o.source
     RETURNING p.oa_id, p.citizen, p.source, p.kind, o.state AS was, o.reason AS was_reason, o.rung AS was_rung,
               CASE o.state WHEN 'queued' THEN 0 ELSE o.cost END AS was_cost, p.state, p.reason, p.rung, p.cost

@@ -348,6 +348,9 @@ type sending struct {
 // down at once, the rest is ready. stop is why its run cannot go on.
 func (f *Feeder) choose(ctx context.Context, l *line, now time.Time) (stop string, err error) {
 	k := l.key
+	if err := f.learn(ctx, now); err != nil {
+		return "", err
+	}
 	var run *Run
 	if k.run != 0 {
 		if run = f.known.run(k.run); run == nil {

@@ -82,8 +82,8 @@ func (s *Store) name(sealed []byte) string {
 func (s *Store) QueueWaiting(batch *pgx.Batch, who []bot.CitizenID, done func(map[bot.CitizenID]int)) {
 	oas, users := split(who)
 	batch.Queue(`
-SELECT h.oa_id, h.citizen, h.held FROM unnest($1::text[], $2::text[]) AS w (o, u)
-JOIN push_person h ON h.oa_id = w.o AND h.citizen = w.u WHERE h.held > 0`, oas, users).Query(func(rows pgx.Rows) error {
+SELECT w.o, w.u, h.held FROM unnest($1::text[], $2::text[]) AS w (o, u)
+CROSS JOIN LATERAL (SELECT held FROM push_person h WHERE h.oa_id = w.o AND h.citizen = w.u AND held > 0 OFFSET 0) h`, oas, users).Query(func(rows pgx.Rows) error {
 		waiting := map[bot.CitizenID]int{}
 		var id bot.CitizenID
 		var n int

@@ -170,15 +170,23 @@ type rig struct {
 	shift time.Duration
 }
 
-// noon is an hour at which pushes go.
 func (r *rig) now() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return time.Now().UTC().Add(r.shift)
 }
 
+// settled waits until nothing is in the air: a clock that jumps by hours makes every
+// lease of this process end.
+func (r *rig) settled() {
+	r.t.Helper()
+	eventually(r.t, "nothing is in the air", func() bool { return r.rows("state = 'queued'")["queued"] == 0 })
+}
+
 // at moves the clock to the next hh:mm of the local day.
 func (r *rig) at(minute int) {
+	r.t.Helper()
+	r.settled()
 	r.mu.Lock()
 	now := time.Now().UTC().Add(r.shift)
 	r.shift += next(now, minute).Sub(now)
@@ -188,6 +196,8 @@ func (r *rig) at(minute int) {
 
 // later moves the clock.
 func (r *rig) later(d time.Duration) {
+	r.t.Helper()
+	r.settled()
 	r.mu.Lock()
 	r.shift += d
 	r.mu.Unlock()

@@ -65,13 +65,33 @@ func judge(d delivery.Settled) fate {
 	return fate{state: "failed", reason: ReasonRefused}
 }
 
-// settleSQL settles pushes whose message was settled: those that are queued, or
-// unknown and now known. What was not sent gives back its share of the budget and of
-// the person's day.
-const settleSQL = `
+// sentSQL settles pushes that were sent, or whose fate nobody knows: those that are
+// queued, or unknown and now known. It relies on the primary key.
+const sentSQL = `
+WITH moved AS (
+    UPDATE push p
+    SET state = w.state, msg_id = coalesce(nullif(w.msg_id, ''), p.msg_id), unsure = p.unsure OR w.state = 'unknown',
+        ended_at = CASE w.state WHEN 'sent' THEN w.at END, body = CASE w.state WHEN 'sent' THEN NULL ELSE p.body END
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[]) AS w (oa_id, citizen, source, state, msg_id, at)
+    WHERE p.oa_id = w.oa_id AND p.citizen = w.citizen AND p.source = w.source
+      AND (p.state = 'queued' OR p.state = 'unknown' AND w.state = 'sent')
+    RETURNING CASE p.kind WHEN 'broadcast' THEN p.source ELSE 0 END AS source, p.kind, p.state, p.rung, p.cost,
+              p.unsure AND p.state = 'sent' AS known_now
+)
+INSERT INTO push_tally (source, kind, state, rung, day, n, cost)
+SELECT m.source, m.kind, d.state, d.rung, ($6[1] AT TIME ZONE 'Asia/Ho_Chi_Minh')::date, sum(d.n), sum(d.cost)
+FROM moved m CROSS JOIN LATERAL (VALUES
+    (m.state, m.rung, 1, m.cost),
+    (CASE WHEN m.known_now THEN 'unknown' ELSE 'pending' END, CASE WHEN m.known_now THEN m.rung ELSE '' END, -1,
+     CASE WHEN m.known_now THEN -m.cost ELSE 0 END)) AS d (state, rung, n, cost)
+GROUP BY 1, 2, 3, 4`
+
+// unsentSQL settles pushes that were not sent: those that are queued, or unknown and
+// now known. They give back their share of the budget and of the person's day.
+const unsentSQL = `
 WITH w AS (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::smallint[], $7::timestamptz[], $8::text[], $9::timestamptz[])
-        AS w (oa_id, citizen, source, state, reason, tried, due_at, msg_id, at)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::smallint[], $7::timestamptz[], $8::timestamptz[])
+        AS w (oa_id, citizen, source, state, reason, tried, due_at, at)
 ), old AS (
     SELECT p.oa_id, p.citizen, p.source, p.state, p.reason, p.rung, p.cost, p.class, p.fed_at
     FROM push p JOIN w ON w.oa_id = p.oa_id AND w.citizen = p.citizen AND w.source = p.source
@@ -80,11 +100,9 @@ WITH w AS (
 ), moved AS (
     UPDATE push p
     SET state = w.state, reason = nullif(w.reason, ''), tried = p.tried | w.tried,
-        due_at = coalesce(w.due_at, p.due_at), msg_id = coalesce(nullif(w.msg_id, ''), p.msg_id),
-        ended_at = CASE WHEN w.state IN ('sent', 'failed', 'skipped') THEN w.at END,
-        cost = CASE WHEN w.state IN ('sent', 'unknown') THEN p.cost ELSE 0 END,
-        rung = CASE WHEN w.state IN ('sent', 'unknown') THEN p.rung END,
-        body = CASE WHEN w.state IN ('sent', 'failed', 'skipped') THEN NULL ELSE p.body END
+        due_at = coalesce(w.due_at, p.due_at),
+        ended_at = CASE WHEN w.state IN ('failed', 'skipped') THEN w.at END, cost = 0, rung = NULL,
+        body = CASE WHEN w.state IN ('failed', 'skipped') THEN NULL ELSE p.body END
     FROM old o JOIN w ON w.oa_id = o.oa_id AND w.citizen = o.citizen AND w.source = o.source
     WHERE p.oa_id = o.oa_id AND p.citizen = o.citizen AND p.source = o.source
     RETURNING p.oa_id, p.citizen, p.source, p.kind, o.state AS was, o.reason AS was_reason, o.rung AS was_rung,
@@ -92,54 +110,65 @@ WITH w AS (
               p.state, p.reason, p.rung, p.cost, o.class, (o.fed_at AT TIME ZONE 'Asia/Ho_Chi_Minh')::date AS day, o.rung AS by, w.at
 ), refunded AS (
     UPDATE push_budget b SET used = greatest(0, b.used - m.n)
-    FROM (SELECT oa_id, by, day, count(*) AS n FROM moved WHERE state NOT IN ('sent', 'unknown') GROUP BY 1, 2, 3) m
+    FROM (SELECT oa_id, by, day, count(*) AS n FROM moved GROUP BY 1, 2, 3) m
     WHERE b.oa_id = m.oa_id AND b.rung = m.by AND b.day = m.day
 ), uncounted AS (
     UPDATE push_person h SET pushes = greatest(0, h.pushes - m.n), urgent = greatest(0, h.urgent - m.u)
     FROM (SELECT oa_id, citizen, day, count(*) AS n, count(*) FILTER (WHERE class = 1) AS u
-          FROM moved WHERE state NOT IN ('sent', 'unknown') GROUP BY 1, 2, 3) m
+          FROM moved GROUP BY 1, 2, 3) m
     WHERE h.oa_id = m.oa_id AND h.citizen = m.citizen AND h.day = m.day
 )` + tallyOf + `(SELECT max(at) FROM w)` + tallyEnd
 
 // QueueSettled adds to batch the statements that settle the pushes of settled
 // messages; see delivery.Ledger.
 func (s *Store) QueueSettled(batch *pgx.Batch, list []delivery.Settled) {
-	var oas, users, states, reasons, msgIDs []string
-	var sources []int64
-	var tried []int16
-	var dues []*time.Time
-	var ats []time.Time
+	var sent, unsent settling
 	shut := map[shutRung]shutUntil{}
-	again := false
 	for _, d := range list {
 		f := judge(d)
 		if by, until, closes := closure(d); closes {
 			shut[by] = until
 		}
-		again = again || f.state == "pending"
-		for _, source := range d.Refs {
-			oas, users, sources = append(oas, d.To.OA), append(users, d.To.User), append(sources, source)
-			states, reasons, tried, msgIDs = append(states, f.state), append(reasons, f.reason), append(tried, f.tried), append(msgIDs, d.MsgID)
-			ats = append(ats, d.At)
-			if f.due.IsZero() {
-				dues = append(dues, nil)
-			} else {
-				dues = append(dues, &f.due)
-			}
+		if f.state == "sent" || f.state == "unknown" {
+			sent.add(d, f)
+		} else {
+			unsent.add(d, f)
 		}
 	}
-	if len(sources) == 0 {
-		return
+	if len(sent.sources) > 0 {
+		batch.Queue(sentSQL, sent.oas, sent.users, sent.sources, sent.states, sent.msgIDs, sent.ats)
 	}
-	batch.Queue(settleSQL, oas, users, sources, states, reasons, tried, dues, msgIDs, ats)
+	if len(unsent.sources) > 0 {
+		batch.Queue(unsentSQL, unsent.oas, unsent.users, unsent.sources, unsent.states, unsent.reasons, unsent.tried, unsent.dues, unsent.ats)
+		s.Wake()
+	}
 	for by, until := range shut {
 		queueShut(batch, by, until)
 		s.mu.Lock()
 		s.shut[by] = until
 		s.mu.Unlock()
 	}
-	if again {
-		s.Wake()
+}
+
+// settling is what statements are given, column by column.
+type settling struct {
+	oas, users, states, reasons, msgIDs []string
+	sources                             []int64
+	tried                               []int16
+	dues                                []*time.Time
+	ats                                 []time.Time
+}
+
+func (s *settling) add(d delivery.Settled, f fate) {
+	for _, source := range d.Refs {
+		s.oas, s.users, s.sources = append(s.oas, d.To.OA), append(s.users, d.To.User), append(s.sources, source)
+		s.states, s.reasons, s.tried = append(s.states, f.state), append(s.reasons, f.reason), append(s.tried, f.tried)
+		s.msgIDs, s.ats = append(s.msgIDs, d.MsgID), append(s.ats, d.At)
+		if f.due.IsZero() {
+			s.dues = append(s.dues, nil)
+		} else {
+			s.dues = append(s.dues, &f.due)
+		}
 	}
 }
 

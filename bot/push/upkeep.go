@@ -170,7 +170,7 @@ WITH old AS (
       AND (cardinality($2::text[]) = 0 OR (oa_id, citizen) IN (SELECT * FROM unnest($2::text[], $3::text[])))
     FOR UPDATE
 ), moved AS (
-    UPDATE push p SET state = 'pending', reason = NULL, ended_at = NULL, due_at = $4, expires_at = $5, rung = NULL, cost = 0
+    UPDATE push p SET state = 'pending', reason = NULL, ended_at = NULL, due_at = $4, expires_at = $5, rung = NULL, cost = 0, unsure = false
     FROM old o WHERE p.oa_id = o.oa_id AND p.citizen = o.citizen AND p.source = o.source
     RETURNING p.oa_id, p.citizen, p.source, p.kind, o.state AS was, o.reason AS was_reason, o.rung AS was_rung, o.cost AS was_cost,
               p.state, p.reason, p.rung, p.cost
@@ -204,7 +204,7 @@ WITH gone AS (
     SELECT oa_id, citizen, source, state, reason, rung, cost, 'held' FROM push
     WHERE state = 'pending' AND kind <> 'broadcast' AND made_at < $1
 ), moved AS (
-    UPDATE push p SET state = o.to_state, reason = 'restored'
+    UPDATE push p SET state = o.to_state, reason = 'restored', unsure = p.unsure OR o.to_state = 'unknown'
     FROM old o WHERE p.oa_id = o.oa_id AND p.citizen = o.citizen AND p.source = o.source
     RETURNING p.oa_id, p.citizen, p.source, p.kind, o.state AS was, o.reason AS was_reason, o.rung AS was_rung,
               CASE o.state WHEN 'queued' THEN 0 ELSE o.cost END AS was_cost, p.state, p.reason, p.rung, p.cost
