@@ -33,7 +33,7 @@ func TestProofBroadcastKilledAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	const kills = 10
 	w := newWorld(t, pgtest.URL(t), lightly)
-	c := newCampaign(w, broadcastPeople(t), time.Hour)
+	c := newCampaign(w, audience{people: broadcastPeople(t), wrote: time.Hour})
 	addresses := [2]string{freePort(t), freePort(t)}
 	servers := [2]*server{w.serve(addresses[0]).Ready(), w.serve(addresses[1]).Ready()}
 	began := time.Now()
@@ -51,7 +51,7 @@ func TestProofBroadcastKilledAgainAndAgain(t *testing.T) {
 	c.runIs(broadcast.RunDone, 2*time.Minute)
 	took := time.Since(began)
 	end()
-	b := c.account()
+	b := c.account(0)
 	t.Logf("%d kills, %.0f s", kills, took.Seconds())
 	if b.Sent+b.Unknown != b.Audience {
 		t.Errorf("everybody can be reached, and %d were not written to", b.Audience-b.Sent-b.Unknown)
