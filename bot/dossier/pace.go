@@ -90,28 +90,31 @@ func (s *Store) claim(ctx context.Context, perMinute int, now time.Time) (list [
 
 const takeDueSQL = `
 	WITH hinted AS (
-		SELECT code_hash, hint_at FROM dossier_watch
-		WHERE hint_at <= $1 ORDER BY hint_at LIMIT $2 FOR UPDATE SKIP LOCKED),
+		SELECT code_hash, 0 AS class, hint_at AS at FROM dossier_watch
+		WHERE hint_at <= $1 ORDER BY hint_at LIMIT 64),
 	reminded AS (
-		SELECT code_hash FROM dossier_watch
-		WHERE remind_at <= $1 AND hint_at IS NULL ORDER BY remind_at
-		LIMIT greatest($2 - (SELECT count(*) FROM hinted), 0) FOR UPDATE SKIP LOCKED),
+		SELECT code_hash, 1 AS class, remind_at AS at FROM dossier_watch
+		WHERE remind_at <= $1 AND hint_at IS NULL ORDER BY remind_at LIMIT 64),
 	looked AS (
-		SELECT code_hash FROM dossier_watch
-		WHERE look_at <= $1 AND hint_at IS NULL ORDER BY look_at
-		LIMIT greatest($2 - (SELECT count(*) FROM hinted) - (SELECT count(*) FROM reminded), 0) FOR UPDATE SKIP LOCKED),
+		SELECT code_hash, 2 AS class, look_at AS at FROM dossier_watch
+		WHERE look_at <= $1 AND hint_at IS NULL ORDER BY look_at LIMIT 64),
+	picked AS (
+		SELECT code_hash, min(class) AS class, min(at) AS at
+		FROM (SELECT * FROM hinted UNION ALL SELECT * FROM reminded UNION ALL SELECT * FROM looked) u
+		GROUP BY code_hash ORDER BY 2, 3 LIMIT $2),
 	due AS (
-		SELECT code_hash, true AS hinted FROM hinted
-		UNION ALL SELECT code_hash, false FROM (SELECT code_hash FROM reminded UNION SELECT code_hash FROM looked) r)
-	UPDATE dossier_watch w SET hint_at = $1 + $3::interval
+		SELECT w.code_hash, p.class FROM picked p JOIN dossier_watch w ON w.code_hash = p.code_hash
+		FOR UPDATE OF w SKIP LOCKED)
+	UPDATE dossier_watch w SET hint_at = $1::timestamptz + $3::interval
 	FROM due d
 	WHERE w.code_hash = d.code_hash
-	RETURNING w.code_hash, w.code, w.since, w.fingerprint, w.state, w.changed_at, d.hinted, w.hint_for, w.remind_at,
+	RETURNING w.code_hash, w.code, w.since, w.fingerprint, w.state, w.changed_at, d.class = 0, w.hint_for, w.remind_at,
 	          coalesce(w.due_told, '0001-01-01T00:00:00Z'), coalesce(w.late_told, '0001-01-01T00:00:00Z'),
 	          w.missing_since, w.ended_at, w.tries, w.hint_at`
 
 // takeDue is served by the partial indexes dossier_watch_hint, _remind and _look:
-// each is read from its beginning, up to room entries.
+// each is read from its beginning. Its limits are written out (claimMost), for a
+// planner that does not know them reads the whole table where many are due.
 func (s *Store) takeDue(ctx context.Context, tx pgx.Tx, room int, now time.Time) ([]claimed, error) {
 	rows, err := tx.Query(ctx, takeDueSQL, now, room, lookLease)
 	if err != nil {

@@ -10,15 +10,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// With a great many dossiers watched, the statements that run all day long look at
-// those they are about, and at no others.
+// With a great many dossiers watched, most of them overdue for a look, the
+// statements that run all day long look at those they are about, and at no others.
 func TestPlansOnManyFollowed(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	_, err := pool.Exec(t.Context(), `
 INSERT INTO dossier_watch (code_hash, code, since, look_at, hint_at, remind_at, alias_hash)
-SELECT sha256(i::text::bytea), '\x00', now(), now() + (i % 86400 - 600) * interval '1 second',
-       CASE WHEN i % 500 = 0 THEN now() END, now() + (i % 864000) * interval '1 second',
+SELECT sha256(i::text::bytea), '\x00', now(), now() + (i % 86400 - 60000) * interval '1 second',
+       CASE WHEN i % 500 = 0 THEN now() END, now() + (i % 86400 - 6000) * interval '1 second',
        CASE WHEN i % 10 = 0 THEN sha256((-i)::text::bytea) END
 FROM generate_series(1, 100000) i;
 INSERT INTO dossier_kept (oa_id, citizen, code_hash, code, kept_at, follow)

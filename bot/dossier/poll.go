@@ -26,7 +26,7 @@ func (w *Watch) Poll(ctx context.Context, now time.Time) (hinted int, err error)
 		return 0, err
 	}
 	if !changesList.Of(values) {
-		return 0, w.store.setListed(ctx, false, now)
+		return 0, w.store.unlisted(ctx, now)
 	}
 	before, mine, err := w.store.beginReading(ctx, now)
 	if err != nil || !mine {
@@ -40,7 +40,7 @@ func (w *Watch) Poll(ctx context.Context, now time.Time) (hinted int, err error)
 		var changes []Change
 		changes, more, err = w.changes.Changes(ctx, since, page)
 		if errors.Is(err, ErrNoChanges) {
-			return hinted, w.store.setListed(ctx, false, now)
+			return hinted, w.store.unlisted(ctx, now)
 		}
 		if err != nil {
 			return hinted, fmt.Errorf("read list of changes: %w", err)
@@ -75,16 +75,23 @@ func (s *Store) endReading(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// setListed notes that the list cannot be read. Dossiers that were left to it
-// then come up within a day.
-func (s *Store) setListed(ctx context.Context, listed bool, now time.Time) error {
-	_, err := s.pool.Exec(ctx, `
-		WITH turned AS (
-			UPDATE dossier_watch_pace p SET listed = $1, read_at = greatest(p.read_at, $2::timestamptz + $3::interval)
+// unlisted notes that the list cannot be read. Dossiers that were left to it then
+// come up within a day.
+func (s *Store) unlisted(ctx context.Context, now time.Time) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		var was bool
+		err := tx.QueryRow(ctx, `
+			UPDATE dossier_watch_pace p SET listed = false, read_at = greatest(p.read_at, $1::timestamptz + $2::interval)
 			FROM (SELECT listed AS was FROM dossier_watch_pace FOR UPDATE) o
-			RETURNING o.was)
-		UPDATE dossier_watch SET look_at = $2::timestamptz + random() * $4::interval
-		WHERE look_at > $2::timestamptz + $4::interval AND (SELECT was FROM turned)`, listed, now, readAgain, everyFar)
+			RETURNING o.was`, now, readAgain).Scan(&was)
+		if err != nil || !was {
+			return err
+		}
+		_, err = tx.Exec(ctx, `
+			UPDATE dossier_watch SET look_at = $1::timestamptz + random() * $2::interval
+			WHERE look_at > $1::timestamptz + $2::interval`, now, everyFar)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("do without the list of changes: %w", err)
 	}
