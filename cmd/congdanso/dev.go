@@ -236,6 +236,14 @@ func (d *dev) run(ctx context.Context, vars map[string]string) error {
 	a.onReady = func() {
 		d.say(base)
 		d.ready(base)
+		if d.zalo != nil {
+			d.group.Go(func() error {
+				if err := d.showBroadcast(ctx, a); err != nil && ctx.Err() == nil {
+					slog.Warn("no example broadcast", "error", err)
+				}
+				return nil
+			})
+		}
 	}
 	err = a.run(ctx)
 	if d.zalo != nil {
