@@ -49,20 +49,13 @@ type counted struct {
 	Cost       int64
 }
 
-// Windows of Zalo's, as the ladder sees them: a little short, so that a call does
-// not arrive too late.
-const (
-	freeWindow = 48*time.Hour - 2*time.Minute
-	openWindow = 7*24*time.Hour - 2*time.Minute
-)
-
 // count counts an audience by rung as the ladder would climb at a moment, slice by
 // slice.
 func (s *Store) count(ctx context.Context, b Broadcast, at time.Time) (counted, error) {
 	set := push.NewSettings(s.Values())
 	template := b.Template != "" && set.TemplateID(b.Template) != ""
-	free := at.Add(-freeWindow).UTC().Format(time.RFC3339Nano)
-	open := at.Add(-openWindow).UTC().Format(time.RFC3339Nano)
+	free := at.Add(-push.FreeWindow).UTC().Format(time.RFC3339Nano)
+	open := at.Add(-push.OpenWindow).UTC().Format(time.RFC3339Nano)
 	// Only moments and switches of our own stand in the text.
 	before := fmt.Sprintf(`SELECT coalesce(a.skip, ''), CASE
 	WHEN a.skip IS NOT NULL THEN ''

@@ -22,6 +22,9 @@ const (
 	KindRating     = "dossier.rating"     // how was it?
 )
 
+// NoticePrefix begins the kinds of all notices about dossiers.
+const NoticePrefix = "dossier."
+
 // What is told. Off where the province's own system sends such messages.
 var (
 	tellChange  = setting.Bool("notices.change", true)

@@ -42,7 +42,7 @@ INSERT INTO push_person (oa_id, citizen) VALUES ($1, $2) ON CONFLICT DO NOTHING`
 			}
 		case SetDaily:
 			set(a, `daily_most = nullif($3::smallint, 0)`, int16(min(max(e.Most, 0), 1000)))
-		case Read:
+		case Drop, Read:
 		default:
 			return fmt.Errorf("push: unknown effect %T", e)
 		}
@@ -57,6 +57,8 @@ INSERT INTO push_person (oa_id, citizen) VALUES ($1, $2) ON CONFLICT DO NOTHING`
 		switch e := a.Effect.(type) {
 		case Stop:
 			err = s.stop(ctx, tx, a.Citizen, a.At)
+		case Drop:
+			err = s.drop(ctx, tx, a.Citizen, e, a.At)
 		case Read:
 			err = s.read(ctx, tx, a.Citizen, e.Sources, a.At)
 		}
@@ -106,6 +108,29 @@ func (s *Store) stop(ctx context.Context, tx pgx.Tx, who bot.CitizenID, at time.
 		if err := end(refs, "queued"); err != nil {
 			return fmt.Errorf("stop pushes: %w", err)
 		}
+	}
+	return nil
+}
+
+// drop skips notices that the person does not want to hear of any more.
+func (s *Store) drop(ctx context.Context, tx pgx.Tx, who bot.CitizenID, d Drop, at time.Time) error {
+	rows, err := tx.Query(ctx, `
+SELECT source FROM push
+WHERE oa_id = $1 AND citizen = $2 AND kind <> 'broadcast' AND state IN ('pending', 'held')
+  AND CASE WHEN $3::bytea IS NOT NULL THEN about = $3 ELSE starts_with(kind, $4) END`, who.OA, who.User, s.aboutHash(d.About), d.Kind)
+	if err != nil {
+		return fmt.Errorf("drop notices: %w", err)
+	}
+	sources, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return fmt.Errorf("drop notices: %w", err)
+	}
+	if len(sources) == 0 {
+		return nil
+	}
+	_, err = tx.Exec(ctx, endOfPerson, who.OA, who.User, sources, []string{"pending", "held"}, "skipped", ReasonWithdrawn, at, "")
+	if err != nil {
+		return fmt.Errorf("drop notices: %w", err)
 	}
 	return nil
 }

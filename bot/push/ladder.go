@@ -29,10 +29,10 @@ func (r Rung) bit() int16 {
 	return 0
 }
 
-// Zalo's windows (rules of sending). margin keeps a call from arriving too late.
+// Zalo's windows (rules of sending), a little short, so that no call arrives too late.
 const (
-	freeWindow = 48 * time.Hour
-	openWindow = 7 * 24 * time.Hour
+	FreeWindow = 48*time.Hour - margin
+	OpenWindow = 7*24*time.Hour - margin
 	margin     = 2 * time.Minute
 )
 
@@ -48,6 +48,7 @@ const (
 	ReasonCancelled = "cancelled"  // staff cancelled the broadcast
 	ReasonNewer     = "superseded" // a newer notice about the same thing took its place
 	ReasonRestored  = "restored"   // the database was restored meanwhile
+	ReasonWithdrawn = "withdrawn"  // the person does not want to hear of it any more
 	ReasonRefused   = "refused"    // Zalo will not take it for this person
 )
 
@@ -86,9 +87,9 @@ func (s situation) reaches(r Rung) bool {
 	known := !s.interacted.IsZero()
 	switch r {
 	case RungFree:
-		return known && since < freeWindow-margin
+		return known && since < FreeWindow
 	case RungPackage:
-		return known && since >= freeWindow-margin && since < openWindow-margin
+		return known && since >= FreeWindow && since < OpenWindow
 	case RungTemplate:
 		return s.template(r)
 	case RungPhone:

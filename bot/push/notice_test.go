@@ -259,3 +259,22 @@ func TestRestoredPushesWaitForAPersonOrAWord(t *testing.T) {
 	}
 	r.books(run)
 }
+
+// Who does not follow a dossier any more hears nothing of it that still waits.
+func TestDroppedNoticesAreNotTold(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.people(1, 2, time.Hour)
+	r.at(23 * 60)
+	one, other, calm := notice(1, "a", "one"), notice(1, "b", "other"), notice(1, "c", "calm")
+	one.Kind, one.About, other.Kind, other.About = "dossier.changed", "A", "dossier.due", "B"
+	r.tell(one, other, calm)
+	r.do(1, Drop{About: "A"})
+	if diff := cmp.Diff(map[string]int64{"skipped withdrawn": 1, "pending": 2}, r.rows("true")); diff != "" {
+		t.Error(diff)
+	}
+	r.do(1, Drop{Kind: "dossier."})
+	if diff := cmp.Diff(map[string]int64{"skipped withdrawn": 2, "pending": 1}, r.rows("true")); diff != "" {
+		t.Error(diff)
+	}
+}

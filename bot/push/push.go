@@ -111,6 +111,9 @@ type (
 	SetDigest struct{ At int }
 	// SetDaily sets the most pushes a day the person wants; 0 means no number of their own.
 	SetDaily struct{ Most int }
+	// Drop skips notices that wait: those about About, or, where that is empty, those
+	// whose kind begins with Kind.
+	Drop struct{ About, Kind string }
 	// Read marks held pushes as told by the turn's own reply.
 	Read struct{ Sources []int64 }
 )
@@ -122,6 +125,7 @@ func (Pause) Feature() string     { return Feature }
 func (SetQuiet) Feature() string  { return Feature }
 func (SetDigest) Feature() string { return Feature }
 func (SetDaily) Feature() string  { return Feature }
+func (Drop) Feature() string      { return Feature }
 func (Read) Feature() string      { return Feature }
 
 // Preferences is how a person may be written to, for their own eyes.

@@ -105,9 +105,7 @@ func (s *Store) Add(ctx context.Context, tx pgx.Tx, told []Told, now time.Time) 
 		if t.Key != "" {
 			keys[i] = s.keys.Hash(purposeKey, t.Key)
 		}
-		if t.About != "" {
-			abouts[i] = s.keys.Hash(purposeAbout, t.About)
-		}
+		abouts[i] = s.aboutHash(t.About)
 		plain, err := json.Marshal(t.Content)
 		if err != nil {
 			return fmt.Errorf("add notice %d: %w", i, err)
@@ -154,6 +152,13 @@ SELECT count(*), coalesce((array_agg(oa_id ORDER BY oa_id DESC, citizen DESC))[1
 		return 0, last, fmt.Errorf("freeze a slice of run %d: %w", run.ID, err)
 	}
 	return n, last, nil
+}
+
+func (s *Store) aboutHash(about string) []byte {
+	if about == "" {
+		return nil
+	}
+	return s.keys.Hash(purposeAbout, about)
 }
 
 // NewSource draws the number of a run.

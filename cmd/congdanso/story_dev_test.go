@@ -89,7 +89,7 @@ func TestStoryOfADevelopersDay(t *testing.T) {
 	fmt.Fprintln(typed, isReady)
 	chat.prints("Hồ sơ " + isReady)
 	fmt.Fprintln(typed, "/tap 2")
-	chat.prints(strings.Split(text(t, "dossier.keep.consent"), ".")[0])
+	chat.prints(strings.Split(text(t, "dossier.follow.consent"), ".")[0])
 	fmt.Fprintln(typed, "/tap 9")
 	chat.prints("(there is no such button)")
 	fmt.Fprintln(typed, "/quit")

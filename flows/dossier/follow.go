@@ -8,6 +8,7 @@ import (
 	"congdanso/bot/citizen"
 	"congdanso/bot/dossier"
 	"congdanso/bot/fold"
+	"congdanso/bot/push"
 	"congdanso/flows/way"
 )
 
@@ -132,6 +133,7 @@ func (f *Flow) unfollowSome(ctx context.Context, t *bot.Turn) error {
 // unfollow ends the telling of one dossier.
 func (f *Flow) unfollow(t *bot.Turn, code dossier.Code) error {
 	t.Do(dossier.Unfollow{Code: code})
+	t.Do(push.Drop{About: string(code)})
 	t.Conv.Leave()
 	t.Say(bot.Message{
 		Text: t.T("dossier.unfollow.done", "Code", string(code)),
@@ -146,6 +148,7 @@ func (f *Flow) unfollow(t *bot.Turn, code dossier.Code) error {
 
 func (f *Flow) unfollowAll(t *bot.Turn) error {
 	t.Do(dossier.UnfollowAll{})
+	t.Do(push.Drop{Kind: dossier.NoticePrefix})
 	t.Conv.Leave()
 	t.Say(bot.Message{Text: t.T("dossier.unfollow.done_all"), Choices: []bot.Choice{way.Mine(t), way.Home(t)}})
 	return nil

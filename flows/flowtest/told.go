@@ -90,6 +90,7 @@ func (t *told) apply(a bot.Applied, p *person) error {
 		t.areas = nil
 	case push.Stop:
 		t.preferences.StoppedAt, t.held = a.At, nil
+	case push.Drop: // nothing waits in these worlds but what is held
 	case push.Resume:
 		t.preferences.StoppedAt, t.preferences.PausedUntil = time.Time{}, time.Time{}
 	case push.Pause:
