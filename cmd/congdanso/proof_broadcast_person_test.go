@@ -90,7 +90,7 @@ func TestProofStopWhileOnesCopyIsSent(t *testing.T) {
 
 	second := c.approve(duty()).goes()
 	second.runIs(broadcast.RunDone, time.Minute)
-	w.quiet()
+	eventually(t, soon, "nothing more is on its way", func() bool { return w.count(`SELECT count(*) FROM outbox WHERE state <> 'unknown'`) == 0 })
 	for r, n := range heard {
 		if got := second.copyOf(r); got != "skipped stopped" || len(r.sends()) != n {
 			t.Errorf("after the stop: the next copy is %s, %d more messages", got, len(r.sends())-n)

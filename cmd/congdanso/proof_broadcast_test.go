@@ -55,26 +55,8 @@ type audience struct {
 // (name, value, …).
 func newCampaign(w *world, to audience, settings ...string) *campaign {
 	w.t.Helper()
-	texts, err := library()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	keys := w.keys()
-	c := &campaign{t: w.t, w: w, people: to.people}
-	values := setting.NewStore(w.pool)
-	c.office = broadcast.NewStore(broadcast.Options{
-		Pool: w.pool, Keys: keys, Push: push.NewStore(w.pool, keys), Staff: staff.NewStore(w.pool, keys, time.Now), Texts: texts,
-		Values: values.Values, PublicURL: w.vars["PUBLIC_URL"], Alarm: func(string, ...any) {},
-	})
-	settings = append(settings, atAnyHour...)
-	for i := 0; i < len(settings); i += 2 {
-		if out, err := w.invoke("settings", "set", settings[i], settings[i+1]); err != nil {
-			w.t.Fatalf("settings set %s: %v\n%s", settings[i], err, out)
-		}
-	}
-	if _, err := values.Load(w.t.Context()); err != nil {
-		w.t.Fatal(err)
-	}
+	w.set(append(settings, atAnyHour...)...)
+	c := &campaign{t: w.t, w: w, people: to.people, office: w.office()}
 	w.exec(`INSERT INTO agency (id, name_vi, name_en, level) VALUES ('so', 'Sở Mẫu', 'Department', 'province')`)
 	w.exec(`
 INSERT INTO staff (id, agency, name, mail, mail_hash, created_at)
@@ -84,6 +66,33 @@ INSERT INTO staff_role (staff, role, agency, granted_by, granted_at) VALUES
     ('an', 'editor', 'so', 'x', now()), ('binh', 'approver', 'so', 'x', now())`)
 	c.populate(to)
 	return c
+}
+
+// set gives settings (name, value, …) their values, as operators do.
+func (w *world) set(settings ...string) {
+	w.t.Helper()
+	for i := 0; i < len(settings); i += 2 {
+		if out, err := w.invoke("settings", "set", settings[i], settings[i+1]); err != nil {
+			w.t.Fatalf("settings set %s: %v\n%s", settings[i], err, out)
+		}
+	}
+}
+
+// office is where staff write and approve, on the world's database.
+func (w *world) office() *broadcast.Store {
+	w.t.Helper()
+	texts, err := library()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	keys, values := w.keys(), setting.NewStore(w.pool)
+	if _, err := values.Load(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	return broadcast.NewStore(broadcast.Options{
+		Pool: w.pool, Keys: keys, Push: push.NewStore(w.pool, keys), Staff: staff.NewStore(w.pool, keys, time.Now), Texts: texts,
+		Values: values.Values, PublicURL: w.vars["PUBLIC_URL"], Alarm: func(string, ...any) {},
+	})
 }
 
 // personID is the id of the n-th person, as newcomer gives them.

@@ -207,9 +207,7 @@ func TestProofBroadcastBeyondItsBudget(t *testing.T) {
 	if b := c.stopped("budget", budget); b.Cost != budget*55 {
 		t.Errorf("it cost %d đồng, want %d", b.Cost, budget*55)
 	}
-	if out, err := w.invoke("settings", "set", "budget.package_day", "100000"); err != nil {
-		t.Fatalf("settings set: %v\n%s", err, out)
-	}
+	w.set("budget.package_day", "100000")
 	<-time.After(4 * time.Second) // until every instance has read it
 	if err := c.office.Resume(t.Context(), approver, c.id, time.Now().UTC()); err != nil {
 		t.Fatal(err)

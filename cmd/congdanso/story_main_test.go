@@ -43,8 +43,8 @@ func TestStoryOfOneDossier(t *testing.T) {
 	has(t, mau.newest(), "Lê Thị Ví Dụ")
 
 	// Keeping it, finding it again, the menu, English and back.
-	did(mau.taps("Lưu hồ sơ"))
-	has(t, did(mau.says("dong y")), text(t, "dossier.keep.done", "Code", papersWanted))
+	did(mau.taps("Báo khi có thay đổi"))
+	has(t, did(mau.says("dong y")), text(t, "dossier.follow.done", "Code", papersWanted, "Proven", true))
 	has(t, did(mau.says("ho so cua toi")), text(t, "dossier.mine.title", "Count", 1))
 	did(mau.says("menu"))
 	has(t, did(mau.says("english")), textIn(t, "en", "language.changed"))

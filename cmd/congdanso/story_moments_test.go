@@ -19,9 +19,9 @@ func TestStoryOfALateOne(t *testing.T) {
 	before := time.Now().Add(-time.Minute)
 
 	lan.says(papersWanted)
-	has(t, lan.taps("Lưu hồ sơ"), text(t, "dossier.keep.consent"))
+	has(t, lan.taps("Báo khi có thay đổi"), text(t, "dossier.follow.consent"))
 	asked := len(lan.sends())
-	for i, word := range []string{"1", "dong y", "co", "#dossier.keep_yes:" + papersWanted} {
+	for i, word := range []string{"1", "dong y", "co", "#dossier.follow_yes:" + papersWanted} {
 		w.zalo.Raw(lan.event("late-keep-"+itoa(i), word, before.Add(time.Duration(i)*time.Second)))
 	}
 	w.quiet()
@@ -32,7 +32,7 @@ func TestStoryOfALateOne(t *testing.T) {
 		t.Errorf("%d answers to words that came late", n-asked)
 	}
 	// The question still stands, for the word said in time.
-	has(t, lan.says("1"), text(t, "dossier.keep.done", "Code", papersWanted))
+	has(t, lan.says("1"), text(t, "dossier.follow.done", "Code", papersWanted, "Proven", false))
 
 	lan.says("xoá dữ liệu của tôi")
 	asked = len(lan.sends())
@@ -58,7 +58,7 @@ func TestStoryOfYesterdaysButtons(t *testing.T) {
 	lan := w.newcomer(1)
 	lan.follows()
 	lan.says(papersWanted)
-	details, keep := lan.button("Xem cần nộp gì"), lan.button("Lưu hồ sơ")
+	details, keep := lan.button("Xem cần nộp gì"), lan.button("Báo khi có thay đổi")
 	lan.taps("Xem cần nộp gì")
 	lan.says(rightDigits)
 	steps := lan.button("Các bước đã qua")
@@ -78,11 +78,11 @@ func TestStoryOfYesterdaysButtons(t *testing.T) {
 		}
 	}
 	hasNone(t, tap(steps), "Lê Thị Ví Dụ", "N***")
-	if got := tap(keep); !strings.Contains(got, text(t, "dossier.keep.consent")) {
+	if got := tap(keep); !strings.Contains(got, text(t, "dossier.follow.consent")) {
 		t.Errorf("an old button keeps without consent:\n%s", got)
 	}
 	agree := lan.button("Đồng ý")
-	has(t, lan.taps("Đồng ý"), text(t, "dossier.keep.done", "Code", papersWanted))
+	has(t, lan.taps("Đồng ý"), text(t, "dossier.follow.done", "Code", papersWanted, "Proven", false))
 	// The same button again, after the consent was withdrawn: a consent of its own.
 	lan.does("withdrawing all", func() { w.zalo.Tap(lan.id, "#privacy.withdraw_all_now", false) })
 	if n := w.count(`SELECT count(*) FROM dossier_kept`); n != 0 {
@@ -174,14 +174,14 @@ func TestStoryOfTwoTapsInTheSameMillisecond(t *testing.T) {
 		}
 	}
 	lan.follows()
-	has(t, lan.says(papersWanted), "2. Lưu hồ sơ")
+	has(t, lan.says(papersWanted), "2. Báo khi có thay đổi")
 	one(twice("2")) // the second may not answer the question that the first one asked
-	has(t, lan.newest(), text(t, "dossier.keep.consent"))
+	has(t, lan.newest(), text(t, "dossier.follow.consent"))
 	one(twice(lan.button("Đồng ý")))
-	has(t, lan.newest(), text(t, "dossier.keep.done", "Code", papersWanted))
+	has(t, lan.newest(), text(t, "dossier.follow.done", "Code", papersWanted, "Proven", false))
 	kept, consents := w.count(`SELECT count(*) FROM dossier_kept`), w.count(`SELECT count(*) FROM consent`)
-	if kept != 1 || consents != 1 {
-		t.Errorf("%d dossiers kept, %d consents; want one each", kept, consents)
+	if kept != 1 || consents != 2 {
+		t.Errorf("%d dossiers kept, %d consents; want one dossier, kept and told of by one consent each", kept, consents)
 	}
 
 	// Two different ones in one millisecond are both answered.
@@ -231,7 +231,7 @@ func TestStoryOfAForgedPayload(t *testing.T) {
 	owner.says(papersWanted)
 	owner.taps("Xem cần nộp gì")
 	has(t, owner.says(rightDigits), "N*** T** M**")
-	owner.taps("Lưu hồ sơ")
+	owner.taps("Báo khi có thay đổi")
 	owner.says("1")
 
 	stranger.follows()
@@ -255,8 +255,8 @@ func TestStoryOfAForgedPayload(t *testing.T) {
 	if n := w.count(`SELECT count(*) FROM dossier_kept WHERE citizen = $1`, owner.id); n != 1 {
 		t.Error("a stranger's payload took the owner's dossier away")
 	}
-	if n := w.count(`SELECT count(*) FROM consent WHERE citizen = $1 AND withdrawn_at IS NULL`, owner.id); n != 1 {
-		t.Error("a stranger's payload withdrew the owner's consent")
+	if n := w.count(`SELECT count(*) FROM consent WHERE citizen = $1 AND withdrawn_at IS NULL`, owner.id); n != 2 {
+		t.Errorf("a stranger's payload withdrew the owner's consent: %d of 2 stand", n)
 	}
 	w.stop(s)
 }
