@@ -41,7 +41,8 @@ type fanOut struct {
 	feed   *push.Feeder
 	sim    *zalosim.Sim
 	runs   *oneRun
-	before int64               // accepted before the run
+	before int64 // accepted before the run
+	slots  *watchedLimiter
 	echo   func(bot.CitizenID) // called for each accepted message
 }
 
@@ -114,7 +115,8 @@ func newFanOut(b *testing.B, perMinute, people int) *fanOut {
 		b.Fatal(err)
 	}
 	f.store = push.NewStore(f.pool, keys)
-	f.out = delivery.New(delivery.Options{Instance: "bench", Ledger: f.store}, f.pool, keys, client, limit)
+	f.slots = &watchedLimiter{Limiter: limit}
+	f.out = delivery.New(delivery.Options{Instance: "bench", Ledger: f.store}, f.pool, keys, client, f.slots)
 	f.feed = push.NewFeeder(f.store, push.Options{Pool: f.pool, Outbox: f.out, Runs: f.runs, OA: zalosim.ExampleOAID, Instance: "bench",
 		Settings: func() setting.Values { return setting.Values{} }, Texts: noTexts{}, Now: daytime()})
 	f.people(people)
@@ -125,6 +127,34 @@ func newFanOut(b *testing.B, perMinute, people int) *fanOut {
 	}
 	b.Cleanup(func() { cancel(); parts.Wait() })
 	return f
+}
+
+// watchedLimiter remembers when slots were given.
+type watchedLimiter struct {
+	delivery.Limiter
+	mu    sync.Mutex
+	given []time.Time
+}
+
+func (l *watchedLimiter) Try(ctx context.Context, p delivery.Priority, n int) (int, time.Duration) {
+	got, again := l.Limiter.Try(ctx, p, n)
+	if got > 0 {
+		l.mu.Lock()
+		l.given = append(l.given, time.Now())
+		l.mu.Unlock()
+	}
+	return got, again
+}
+
+// next is when the first slots after at were given.
+func (l *watchedLimiter) next(at time.Time) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(l.given, at, func(a, b time.Time) int { return a.Compare(b) })
+	if i == len(l.given) {
+		return at
+	}
+	return l.given[i]
 }
 
 // daytime is a clock at which pushes go, whatever the hour of the benchmark.
@@ -300,4 +330,82 @@ func BenchmarkFanOut(b *testing.B) {
 			b.ReportMetric(100*float64(rate.people-1)/took.Minutes()/float64(rate.perMinute), "%-of-rate")
 		})
 	}
+}
+
+// BenchmarkFanOutReply measures replies in the middle of a fan-out at a full rate:
+// from their decision to their arrival at the stand-in, and how much of that lies
+// beyond the first slot that was given to anybody after the decision.
+func BenchmarkFanOutReply(b *testing.B) {
+	for _, rate := range []struct {
+		name      string
+		perMinute int
+		people    int
+		every     time.Duration
+	}{
+		{"2000-a-minute", 2000, 1500, 250 * time.Millisecond}, {"500-a-second", 30_000, 15_000, 50 * time.Millisecond},
+	} {
+		b.Run(rate.name, func(b *testing.B) {
+			const askers = 1000
+			f := newFanOut(b, rate.perMinute, rate.people+askers)
+			arrived := make([]atomic.Int64, askers)
+			decided := make([]time.Time, askers)
+			f.echo = func(who bot.CitizenID) {
+				n, _ := strconv.ParseInt(who.User, 10, 64)
+				if i := int(n-2512345678900000000) - rate.people; i >= 0 {
+					arrived[i].Store(time.Now().UnixNano())
+				}
+			}
+			asked := 0
+			for b.Loop() {
+				f.launch(rate.people)
+				tick := time.NewTicker(rate.every)
+				for going := true; going; {
+					select {
+					case <-f.runs.done:
+						going = false
+					case <-tick.C:
+						if asked == askers {
+							continue
+						}
+						decided[asked] = time.Now()
+						f.reply(user(rate.people + asked))
+						asked++
+					}
+				}
+				tick.Stop()
+				if _, err := f.pool.Exec(context.Background(), `TRUNCATE push_person`); err != nil {
+					b.Fatal(err)
+				}
+			}
+			var whole, beyond []time.Duration
+			for i := range asked {
+				at := time.Unix(0, arrived[i].Load())
+				if arrived[i].Load() == 0 {
+					b.Fatalf("reply %d of %d has not arrived", i, asked)
+				}
+				whole, beyond = append(whole, at.Sub(decided[i])), append(beyond, at.Sub(f.slots.next(decided[i])))
+			}
+			quantile := func(waits []time.Duration, q float64) float64 {
+				slices.Sort(waits)
+				return float64(waits[int(q*float64(len(waits)-1))].Microseconds()) / 1000
+			}
+			b.ReportMetric(float64(asked), "replies")
+			b.ReportMetric(quantile(whole, 0.5), "p50-ms")
+			b.ReportMetric(quantile(whole, 0.99), "p99-ms")
+			b.ReportMetric(quantile(beyond, 0.99), "p99-ms-beyond-the-next-slot")
+		})
+	}
+}
+
+// reply answers somebody as a turn's commit does.
+func (f *fanOut) reply(user string) {
+	f.b.Helper()
+	ctx := context.Background()
+	items := []delivery.Item{{To: bot.CitizenID{OA: zalosim.ExampleOAID, User: user}, Priority: delivery.Reply,
+		Message: &bot.Message{Text: "an answer"}, InReplyAt: time.Now()}}
+	f.out.Prepare(ctx, items)
+	if err := pgx.BeginFunc(ctx, f.pool, func(tx pgx.Tx) error { return f.out.Enqueue(ctx, tx, items) }); err != nil {
+		f.b.Fatal(err)
+	}
+	f.out.Hand(items)
 }
