@@ -266,7 +266,7 @@ func (o *Outbox) deliver(j *job) {
 	o.meter.called(o.opt.Now().Sub(began))
 	v := o.judge(j, r, err)
 	if j.push() {
-		o.heard(v)
+		o.heard(v, began)
 	}
 	if v.msgID != "" {
 		o.notes.claim(v.msgID, j.secret)
@@ -274,7 +274,7 @@ func (o *Outbox) deliver(j *job) {
 	switch {
 	case v.throttl:
 		o.limiter.Throttled()
-		o.health.answered(j.kind)
+		o.health.answered(j.kind, began)
 	case v.person:
 		if o.health.person(j.kind) {
 			slog.Error("zalo refuses a kind of call; somebody has to see to it", "kind", j.kind, "zalo_code", v.code, "words", v.cause)
@@ -285,13 +285,13 @@ func (o *Outbox) deliver(j *job) {
 			slog.Warn("calls to zalo do not get through; trying again one by one", "error", err)
 		}
 	default:
-		o.health.answered(j.kind)
+		o.health.answered(j.kind, began)
 	}
 	o.finish(j, v)
 }
 
 // heard tells the brake how the call of a push ended.
-func (o *Outbox) heard(v verdict) {
+func (o *Outbox) heard(v verdict, began time.Time) {
 	switch {
 	case v.unsure:
 		if o.brake.cutOff(o.opt.Now()) {
@@ -299,7 +299,7 @@ func (o *Outbox) heard(v verdict) {
 			o.opt.Alarm(Alarm{Kind: "unanswered", Call: kindMessage})
 		}
 	case !v.broken && !v.throttl:
-		o.brake.answered(v.outcome == outcomeSent)
+		o.brake.answered(v.outcome == outcomeSent, began)
 	}
 }
 

@@ -25,6 +25,7 @@ type health struct {
 	mu       sync.Mutex
 	failures int
 	rest     time.Duration
+	since    time.Time // when the rest began
 	until    time.Time
 	trial    bool                 // the one trial call is under way
 	kinds    map[string]time.Time // kinds of calls at rest
@@ -62,10 +63,14 @@ func (h *health) untried() {
 	h.mu.Unlock()
 }
 
-// answered notes that Zalo answered, whatever it said.
-func (h *health) answered(kind string) {
+// answered notes that Zalo answered a call, whatever it said. One that was in the air
+// when the rest began tells nothing of now.
+func (h *health) answered(kind string, began time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if began.Before(h.since) {
+		return
+	}
 	h.failures, h.rest, h.until, h.trial = 0, 0, time.Time{}, false
 	delete(h.kinds, kind)
 }
@@ -81,6 +86,9 @@ func (h *health) failed() bool {
 	if h.failures < sick {
 		return false
 	}
+	if began {
+		h.since = h.now()
+	}
 	h.rest = min(max(restFirst, 2*h.rest), restMost)
 	h.until = h.now().Add(h.rest/2 + rand.N(h.rest/2+1))
 	return began
@@ -95,6 +103,9 @@ func (h *health) person(kind string) bool {
 	if kind == kindMessage {
 		news := h.failures < sick
 		h.failures = sick
+		if h.until.IsZero() {
+			h.since = h.now()
+		}
 		h.until = h.now().Add(h.pause)
 		return news
 	}

@@ -116,6 +116,7 @@ func (p *places) takeForPushes(n int) int {
 type brake struct {
 	mu         sync.Mutex
 	unanswered int
+	since      time.Time // when pushes were stopped
 	next       time.Time // when one may try again; zero: nothing is stopped
 }
 
@@ -151,16 +152,17 @@ func (b *brake) cutOff(now time.Time) bool {
 	}
 	news := b.next.IsZero()
 	if news {
-		b.next = now.Add(probeEvery)
+		b.since, b.next = now, now.Add(probeEvery)
 	}
 	return news
 }
 
-// answered notes that Zalo answered; only an acceptance lets all go again.
-func (b *brake) answered(accepted bool) {
+// answered notes that Zalo answered a call; only an acceptance lets all go again, and
+// not of a call that was in the air when the others were cut off.
+func (b *brake) answered(accepted bool, began time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if accepted {
+	if accepted && !began.Before(b.since) {
 		b.next = time.Time{}
 	}
 	if b.next.IsZero() {

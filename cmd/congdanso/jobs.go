@@ -91,13 +91,9 @@ func (p *parts) jobs(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
-	client, err := p.jobClient(db)
-	if err != nil {
+	client, err := p.startJobs(ctx, db)
+	if err != nil || client == nil {
 		return err
-	}
-	// Jobs in hand end when their context does; River is stopped, not cut off.
-	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("start jobs: %w", err)
 	}
 	<-ctx.Done()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -106,6 +102,29 @@ func (p *parts) jobs(ctx context.Context) error {
 		return fmt.Errorf("stop jobs: %w", err)
 	}
 	return nil
+}
+
+// startJobs starts River, as soon as Postgres lets it; no client means that ctx has
+// ended before.
+func (p *parts) startJobs(ctx context.Context, db pool) (*river.Client[pgx.Tx], error) {
+	for waits := false; ; waits = true {
+		client, err := p.jobClient(db)
+		if err != nil {
+			return nil, err
+		}
+		// Jobs in hand end when their context does; River is stopped, not cut off.
+		if err = client.Start(context.WithoutCancel(ctx)); err == nil {
+			return client, nil
+		}
+		if !waits {
+			slog.Warn("jobs wait until Postgres is back", "error", err)
+		}
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, nil
+		}
+	}
 }
 
 func (p *parts) jobClient(db pool) (*river.Client[pgx.Tx], error) {
