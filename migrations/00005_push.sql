@@ -53,7 +53,7 @@ CREATE INDEX push_digest ON push (oa_id, due_at, citizen) WHERE state = 'pending
 -- What waits for a word, or for a person's decision.
 CREATE INDEX push_waiting ON push (source, oa_id, citizen) WHERE state IN ('held', 'unknown');
 CREATE INDEX push_ends ON push (expires_at) WHERE state IN ('pending', 'held');
-CREATE INDEX push_made ON push (made_at) WHERE kind <> 'broadcast';
+CREATE INDEX push_made ON push USING brin (made_at); -- for the retention job
 
 -- Counts by state, as differences: whoever changes states adds rows here in the same
 -- transaction, nobody waits for a counter, and a job folds them. Source 0 holds the
@@ -115,6 +115,13 @@ CREATE TABLE push_feed (
     instance text COLLATE "C" NOT NULL,
     until    timestamptz NOT NULL
 );
+
+-- Up to when receipts have been counted among pushes; they stand in the order of time.
+CREATE TABLE push_counted (
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
+    upto   timestamptz NOT NULL
+);
+CREATE INDEX receipt_at ON receipt USING brin (at);
 
 -- Zalo's own description of the templates in use.
 CREATE TABLE push_template (

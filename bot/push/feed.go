@@ -51,13 +51,15 @@ type Feeder struct {
 	oa       string
 	instance string
 	now      func() time.Time
+	alarm    func(reason string)
 
 	mu     sync.Mutex // guards the choice of what goes next
 	lines  map[lineKey]*line
 	inHand map[bot.CitizenID]bool
 	known  known
-	lease  time.Time // we feed until then
-	denied time.Time // somebody else does, asked then
+	told   map[string]time.Time // days on which an alarm was raised, by its reason
+	lease  time.Time            // we feed until then
+	denied time.Time            // somebody else does, asked then
 }
 
 // Options are what a feeder stands on.
@@ -70,6 +72,9 @@ type Options struct {
 	OA       string
 	Instance string
 	Now      func() time.Time // default time.Now
+	// Alarm is told, once a day and reason, that notices wait for a new day's budget or
+	// quota (ReasonBudget, ReasonQuota). It must not block.
+	Alarm func(reason string)
 }
 
 // NewFeeder returns a feeder of one account's pushes.
@@ -77,8 +82,11 @@ func NewFeeder(s *Store, o Options) *Feeder {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Alarm == nil {
+		o.Alarm = func(string) {}
+	}
 	return &Feeder{store: s, pool: o.Pool, out: o.Outbox, runs: o.Runs, settings: o.Settings, texts: o.Texts, oa: o.OA,
-		instance: o.Instance, now: o.Now, lines: map[lineKey]*line{}, inHand: map[bot.CitizenID]bool{}}
+		instance: o.Instance, now: o.Now, alarm: o.Alarm, told: map[string]time.Time{}, lines: map[lineKey]*line{}, inHand: map[bot.CitizenID]bool{}}
 }
 
 // lineKey names what is fed in order: the copies of a run, the notices of a class,
@@ -387,6 +395,7 @@ func (f *Feeder) choose(ctx context.Context, l *line, now time.Time) (stop strin
 	if err := f.store.put(ctx, others, now); err != nil {
 		return "", err
 	}
+	f.sound(others, now)
 	f.known.spend(sends)
 	for _, s := range sends {
 		f.inHand[s.who] = true
@@ -399,6 +408,17 @@ func (f *Feeder) choose(ctx context.Context, l *line, now time.Time) (stop strin
 		}
 	}
 	return stop, nil
+}
+
+// sound raises the alarm for notices that wait for a new day's budget or quota.
+func (f *Feeder) sound(others []ending, now time.Time) {
+	for _, e := range others {
+		if e.d.way != later || e.d.reason == "" || f.told[e.d.reason].Equal(dayOf(now)) {
+			continue
+		}
+		f.told[e.d.reason] = dayOf(now)
+		f.alarm(e.d.reason)
+	}
 }
 
 // pick groups candidates by person: one a person, all of theirs for a digest. left

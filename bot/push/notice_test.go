@@ -211,13 +211,18 @@ func TestHeldNoticesAreReadOnTheNextWord(t *testing.T) {
 func TestNoticesWaitForANewDaysBudget(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "budget.package_day", "1")
-	r.people(1, 3, 50*time.Hour)
+	r.people(1, 4, 50*time.Hour)
 	r.tell(notice(1, "a", "x"), notice(2, "a", "x"))
 	r.start()
 	eventually(t, "one is put off", func() bool { return r.rows("due_at > $1", r.now())["pending budget"] == 1 })
 	r.at(0)
 	r.at(8 * 60)
 	eventually(t, "it goes the next day", func() bool { return r.rows("true")["sent"] == 2 })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if diff := cmp.Diff([]string{ReasonBudget}, r.alarms); diff != "" {
+		t.Errorf("alarms, one for the day: %s", diff)
+	}
 }
 
 func TestErasedPersonLeavesNoNotice(t *testing.T) {

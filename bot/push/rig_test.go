@@ -164,10 +164,10 @@ type rig struct {
 	runs  *fakeRuns
 	out   *delivery.Outbox
 	feed  *Feeder
-	set   map[string]string
 
-	mu    sync.Mutex
-	shift time.Duration
+	mu     sync.Mutex
+	shift  time.Duration
+	alarms []string
 }
 
 func (r *rig) now() time.Time {
@@ -235,7 +235,11 @@ func newRig(t testing.TB, set ...string) *rig {
 
 func (r *rig) feeder(instance string, v setting.Values) *Feeder {
 	return NewFeeder(r.store, Options{Pool: r.pool, Outbox: r.out, Runs: r.runs, Settings: func() setting.Values { return v },
-		Texts: plainTexts{}, OA: testOA, Instance: instance, Now: r.now})
+		Texts: plainTexts{}, OA: testOA, Instance: instance, Now: r.now, Alarm: func(reason string) {
+			r.mu.Lock()
+			r.alarms = append(r.alarms, reason)
+			r.mu.Unlock()
+		}})
 }
 
 // start runs delivery and feeder until the test ends.

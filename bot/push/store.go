@@ -72,7 +72,7 @@ WITH w AS (
     WHERE p.state IN ('pending', 'held') AND p.source <> m.source
     FOR UPDATE OF p
 ), gone AS (
-    UPDATE push p SET state = 'skipped', reason = 'superseded', ended_at = $10
+    UPDATE push p SET state = 'skipped', reason = 'superseded', ended_at = $10, body = NULL
     FROM older o WHERE p.oa_id = o.oa_id AND p.citizen = o.citizen AND p.source = o.source
     RETURNING p.oa_id, p.citizen, p.source, p.kind, o.state AS was, o.reason AS was_reason, o.rung AS was_rung, o.cost AS was_cost,
               p.state, p.reason, p.rung, p.cost

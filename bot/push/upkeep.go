@@ -18,6 +18,8 @@ const (
 	Kept = 90 * 24 * time.Hour
 	// receiptsSeen is how long receipts are looked for after a push was sent.
 	receiptsSeen = 7 * 24 * time.Hour
+	// receiptsLate is how much later than they were signed receipts may be written.
+	receiptsLate = 10 * time.Minute
 )
 
 // Sweep skips what waited until its time was over. It works in slices.
@@ -50,13 +52,15 @@ SELECT count(*) FROM moved`, now, slice).Scan(&did)
 }
 
 // Receipts counts what was delivered and read among the pushes of the last days: each
-// push once, whatever receipts come. It looks at receipts written since the given
-// time, so that what it costs does not grow with what was sent.
-func (s *Store) Receipts(ctx context.Context, since, now time.Time) error {
+// push once, whatever receipts come. It goes on from where it ended last, by the index
+// receipt_at, so that what it costs does not grow with what was sent.
+func (s *Store) Receipts(ctx context.Context, now time.Time) error {
 	_, err := s.pool.Exec(ctx, `
 WITH told AS (
     SELECT oa_id, citizen, msg_id, bit_or(CASE kind WHEN 'seen' THEN 3 ELSE 1 END)::smallint AS bits
-    FROM receipt WHERE at >= $1 AND kind IN ('delivered', 'seen') GROUP BY 1, 2, 3
+    FROM receipt WHERE at >= coalesce((SELECT upto FROM push_counted), $2) - $1::interval AND kind IN ('delivered', 'seen') GROUP BY 1, 2, 3
+), marked AS (
+    INSERT INTO push_counted (upto) VALUES ($3) ON CONFLICT (single) DO UPDATE SET upto = EXCLUDED.upto
 ), old AS (
     SELECT p.oa_id, p.citizen, p.source, p.seen, t.bits FROM push p
     JOIN told t ON t.oa_id = p.oa_id AND t.citizen = p.citizen AND t.msg_id = p.msg_id
@@ -70,7 +74,7 @@ WITH told AS (
 INSERT INTO push_tally (source, kind, state, day, n)
 SELECT source, kind, w.state, ($3::timestamptz AT TIME ZONE 'Asia/Ho_Chi_Minh')::date, count(*)
 FROM moved JOIN (VALUES (1, 'delivered'), (2, 'read')) AS w (bit, state) ON fresh & w.bit <> 0
-GROUP BY 1, 2, 3`, since, now.Add(-receiptsSeen), now)
+GROUP BY 1, 2, 3`, receiptsLate, now.Add(-receiptsSeen), now)
 	if err != nil {
 		return fmt.Errorf("count receipts of pushes: %w", err)
 	}

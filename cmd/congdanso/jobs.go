@@ -128,7 +128,7 @@ func (p *parts) startJobs(ctx context.Context, db pool) (*river.Client[pgx.Tx], 
 }
 
 func (p *parts) jobClient(db pool) (*river.Client[pgx.Tx], error) {
-	nightly, err := cron.ParseStandard("30 2 * * *")
+	nightly, err := cron.ParseStandard("CRON_TZ=" + p.app.cfg.TZName + " 30 2 * * *")
 	if err != nil {
 		return nil, fmt.Errorf("nightly schedule: %w", err)
 	}

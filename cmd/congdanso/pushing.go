@@ -28,6 +28,7 @@ func (p *parts) pushing(source *procedures.Client) {
 	p.feeder = push.NewFeeder(p.pushes, push.Options{
 		Pool: p.pool, Outbox: p.outbox, Runs: p.broadcasts, Settings: p.settings.Values, Texts: a.texts,
 		OA: a.cfg.ZaloOAID, Instance: p.self.ID, Now: a.now,
+		Alarm: func(reason string) { p.raise("alert.notices."+reason) },
 	})
 	p.watch = dossier.NewWatch(dossier.WatchOptions{
 		Service: p.dossiers, Changes: source, Notices: p.pushes, Texts: a.texts, Values: p.settings.Values,
@@ -62,7 +63,7 @@ func (p *parts) launchBroadcasts(ctx context.Context) error {
 func (p *parts) countReceipts(ctx context.Context) error {
 	now := p.app.now().UTC()
 	_, err := p.pushes.Sweep(ctx, now)
-	return errors.Join(err, p.pushes.Receipts(ctx, now.Add(-5*time.Minute), now), p.pushes.Fold(ctx))
+	return errors.Join(err, p.pushes.Receipts(ctx, now), p.pushes.Fold(ctx))
 }
 
 const (

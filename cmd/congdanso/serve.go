@@ -189,6 +189,10 @@ func (a *app) build(ctx context.Context, pool, claims pool, keys *seal.Keyring) 
 		Instance: p.self.ID, Paused: true, // until the first heartbeat
 		Ledger: p.pushes,
 		Alarm: func(al delivery.Alarm) {
+			if al.Kind != "human" { // nothing that Zalo said
+				p.raise("alert." + al.Kind)
+				return
+			}
 			p.raise("alert.delivery", "Kind", al.Kind, "Call", al.Call, "Code", al.Code, "Words", al.Words)
 		},
 	}, pool, keys, p.zalo, limit)
