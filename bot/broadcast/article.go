@@ -280,9 +280,14 @@ UPDATE article_run SET state = 'sending', called_at = $2, due_at = $3, target = 
 	case delivery.ClassAmbiguous:
 		return a.unknown(ctx, r, codeOf(err), now)
 	case delivery.ClassNight:
-		return a.refusedSend(ctx, r, causeArticleNight, codeOf(err), nextHour(local, firstHour))
-	case delivery.ClassQuota:
-		return a.refusedSend(ctx, r, causeArticleQuota, codeOf(err), nextHour(local.AddDate(0, 0, 1).Truncate(time.Hour), firstHour))
+		until := nextHour(local, firstHour)
+		if local.Hour() == firstHour { // Zalo's clock is a little behind
+			until = now.Add(time.Minute)
+		}
+		return a.refusedSend(ctx, r, causeArticleNight, codeOf(err), until)
+	case delivery.ClassQuota: // counted anew from midnight on
+		midnight := time.Date(local.Year(), local.Month(), local.Day()+1, 0, 0, 0, 0, local.Location())
+		return a.refusedSend(ctx, r, causeArticleQuota, codeOf(err), nextHour(midnight, firstHour))
 	}
 	return a.refused(ctx, r, "ready", err, now)
 }

@@ -32,13 +32,19 @@ func (a *Articles) refusedSend(ctx context.Context, r *articleRun, cause string,
 	if r.State != "ready" {
 		state = "drafted"
 	}
-	return a.exec(ctx, `UPDATE article_run SET state = $2, called_at = NULL, cause = $3, code = $4, due_at = $5 WHERE run = $1`,
+	return a.exec(ctx, `UPDATE article_run SET state = $2, called_at = NULL, cause = $3, code = $4, due_at = `+dueBy("$5")+` WHERE run = $1`,
 		r.Run, state, cause, code, until)
 }
 
 func (a *Articles) later(ctx context.Context, r *articleRun, state, cause string, until time.Time) error {
-	return a.exec(ctx, `UPDATE article_run SET state = $2, cause = nullif($3, ''), due_at = least($4, greatest(latest_start, starts_at) + interval '1 second') WHERE run = $1`,
+	return a.exec(ctx, `UPDATE article_run SET state = $2, cause = nullif($3, ''), due_at = `+dueBy("$4")+` WHERE run = $1`,
 		r.Run, state, cause, until)
+}
+
+// dueBy waits until a moment, yet not beyond the latest start: that it is missed is
+// told when it is.
+func dueBy(until string) string {
+	return `least(` + until + `, greatest(latest_start, starts_at) + interval '1 second')`
 }
 
 // fail pauses the broadcast: staff see why, and let it begin anew or cancel it.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"congdanso/bot/delivery"
+	"congdanso/bot/unit"
 )
 
 // press is Zalo's side of articles, as far as these tests need it.
@@ -310,6 +311,48 @@ func TestArticleOutcomes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A used-up quota is counted anew at midnight: the call is tried again at 06:00 of
+// the next day, and where that is after the latest start, it is missed when that has
+// passed.
+func TestArticleBeyondZalosQuota(t *testing.T) {
+	t.Parallel()
+	n := newNewsroom(t)
+	var alarms []string
+	n.Alarm = func(key string, _ ...any) { alarms = append(alarms, key) }
+	run := n.run(RunRunning, noon, nil)
+	n.exec(`UPDATE broadcast_run SET latest_at = $1`, noon.Add(72*time.Hour))
+	n.failAt, n.fail = "broadcast", &delivery.Refusal{Class: delivery.ClassQuota, Code: -211}
+	n.ticks(noon, time.Minute)
+	n.stands(run, "ready article_quota running running")
+	n.fail = nil
+	local := noon.In(unit.Zone)
+	six := time.Date(local.Year(), local.Month(), local.Day()+1, 6, 0, 0, 0, unit.Zone)
+	if got := n.ticks(six.Add(-10*time.Second), 5*time.Second); got != "" {
+		t.Errorf("calls before 06:00 %q", got)
+	}
+	if got := n.ticks(six, 5*time.Second); got != "shown broadcast" {
+		t.Errorf("calls at 06:00 of the next day %q", got)
+	}
+	n.stands(run, "sent - done done")
+	short := n.run(RunRunning, six.Add(24*time.Hour), nil) // for six hours
+	n.fail = &delivery.Refusal{Class: delivery.ClassQuota, Code: -211}
+	n.ticks(six.Add(24*time.Hour), time.Minute)
+	n.stands(short, "ready article_quota running running")
+	n.ticks(six.Add(30*time.Hour), 10*time.Second)
+	n.stands(short, "cancelled article_quota missed missed")
+	if !slices.Equal(alarms, []string{"broadcast.alert.missed"}) {
+		t.Errorf("alarms %q", alarms)
+	}
+	// At 06:00 by our clock, Zalo's may show 05:59.
+	early := n.run(RunRunning, six.Add(72*time.Hour), nil)
+	n.fail = &delivery.Refusal{Class: delivery.ClassNight, Code: -234}
+	n.ticks(six.Add(72*time.Hour), 10*time.Second)
+	n.stands(early, "ready article_night running running")
+	n.fail = nil
+	n.ticks(six.Add(72*time.Hour+20*time.Second), time.Minute)
+	n.stands(early, "sent - done done")
 }
 
 // Killed in the middle of the call, it is not called again.
