@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -11,10 +12,10 @@ import (
 	"congdanso/integrations/postgres/pgtest"
 )
 
-// screenshot is where README's picture of the chat page goes: run
+// screenshots is where the pictures of the chat page go that README and docs show:
 //
-//	go test ./cmd/congdanso -run TestStoryInABrowser -screenshot ../../docs/chat.png
-var screenshot = flag.String("screenshot", "", "file for a picture of the chat page; empty: none is kept")
+//	go test ./cmd/congdanso -run TestStoryInABrowser -screenshots ../../docs
+var screenshots = flag.String("screenshots", "", "folder for pictures of the chat page; empty: none are kept")
 
 // TestStoryInABrowser is what a newcomer sees after `make run`: the chat page of a
 // real dev, in a real browser, with two people at once.
@@ -31,15 +32,24 @@ func TestStoryInABrowser(t *testing.T) {
 	mau.Say("tra giup ho so " + papersWanted + " voi")
 	mau.WaitReply("Cấp Giấy xác nhận tình trạng hôn nhân")
 	mau.Wait("the ticks", `document.querySelector("#messages > li:last-child .tick.seen") !== null`)
-	if *screenshot != "" {
-		mau.Screenshot(*screenshot)
+	picture := func(name string) {
+		if *screenshots != "" {
+			mau.Screenshot(filepath.Join(*screenshots, name))
+		}
 	}
+	picture("chat.png")
 	mau.Tap("Xem cần nộp gì")
 	mau.WaitReply("4 số cuối")
 	mau.Say(rightDigits)
 	mau.WaitReply("N*** T** M**")
 	mau.Wait("the whole answer", `document.querySelector("#messages > li:last-child").innerText.includes("Bổ sung bản sao trích lục ly hôn")`)
 	mau.Wait("the tick under what was sent", `[...document.querySelectorAll("#messages > li[data-mine] .tick")].at(-1).className.includes("delivered")`)
+
+	// Being told is asked for, agreed to, and confirmed.
+	mau.Tap("Báo khi có thay đổi")
+	mau.WaitReply("có thay đổi?")
+	mau.Tap("Đồng ý")
+	mau.WaitReply("✅ Kênh sẽ báo khi hồ sơ")
 
 	// Nothing of content is left unsaid on the page: no key shows in place of a text.
 	unsaid := `[...document.querySelectorAll("button, a, h1, h2, p, label, summary")].map(e => e.textContent.trim()).filter(s => /^[a-z_]+(\.[a-z_]+)+$/.test(s) || s === "<no value>")`
@@ -49,6 +59,12 @@ func TestStoryInABrowser(t *testing.T) {
 	if empty := chatpagetest.Eval[int](mau, `[...document.querySelectorAll("button")].filter(b => !b.textContent.trim() && !b.ariaLabel).length`); empty > 0 {
 		t.Errorf("%d buttons say nothing", empty)
 	}
+
+	// The example broadcast comes by itself, and its button leads on.
+	mau.WaitReply("Bão số 9 đổ bộ chiều mai")
+	picture("broadcast.png")
+	mau.Tap("Chọn tin muốn nhận")
+	mau.WaitReply("Chọn chủ đề")
 
 	// Somebody else at the same time, on a phone's small screen.
 	other := chatpagetest.Eval[string](mau, `[...document.querySelectorAll("#citizens a")].map(a => a.getAttribute("href")).find(h => !location.pathname.endsWith(h)) ?? ""`)
