@@ -273,7 +273,7 @@ UPDATE article_run SET state = 'sending', called_at = $2, due_at = $3, target = 
 	}
 	id, err := a.Zalo.BroadcastArticle(ctx, r.ArticleID, target)
 	if err == nil {
-		return a.ended(ctx, r, "sent", id, "", now)
+		return a.ended(ctx, r, outcome{state: "sent", messageID: id}, now)
 	}
 	local := now.In(unit.Zone)
 	switch classOf(err) {

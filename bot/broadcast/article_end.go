@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"congdanso/bot"
 	"congdanso/bot/delivery"
 )
@@ -64,21 +62,28 @@ func (a *Articles) fail(ctx context.Context, r *articleRun, cause string, code i
 // unknown ends a run of which nobody can know whether it went out. It is never
 // called again by itself.
 func (a *Articles) unknown(ctx context.Context, r *articleRun, code int, now time.Time) error {
-	a.Store.Alarm("broadcast.alert.article_unknown", "ID", r.broadcast)
-	if err := a.exec(ctx, `UPDATE article_run SET code = $2 WHERE run = $1`, r.Run, code); err != nil {
-		return err
-	}
-	return a.ended(ctx, r, "unknown", "", causeArticleUnknown, now)
+	return a.ended(ctx, r, outcome{state: "unknown", cause: causeArticleUnknown, code: code}, now)
+}
+
+// outcome is how the call of an article's broadcast ended.
+type outcome struct {
+	state     string
+	messageID string
+	cause     string
+	code      int
 }
 
 // ended ends article and run together.
-func (a *Articles) ended(ctx context.Context, r *articleRun, state, messageID, cause string, now time.Time) error {
-	err := pgx.BeginFunc(ctx, a.Store.Pool, func(tx pgx.Tx) error {
+func (a *Articles) ended(ctx context.Context, r *articleRun, o outcome, now time.Time) error {
+	err := a.Store.commit(ctx, func(tx *deed) error {
 		_, err := tx.Exec(ctx, `
-UPDATE article_run SET state = $2, message_id = nullif($3, ''), cause = nullif($4, ''), ended_at = $5 WHERE run = $1`,
-			r.Run, state, messageID, cause, now)
+UPDATE article_run SET state = $2, message_id = nullif($3, ''), cause = nullif($4, ''), code = nullif($5, 0), ended_at = $6 WHERE run = $1`,
+			r.Run, o.state, o.messageID, o.cause, o.code, now)
 		if err != nil {
 			return err
+		}
+		if o.state == "unknown" {
+			tx.alarm("broadcast.alert.article_unknown", "ID", r.broadcast)
 		}
 		b, err := lock(ctx, tx, r.broadcast)
 		if err != nil {
@@ -89,7 +94,7 @@ UPDATE article_run SET state = $2, message_id = nullif($3, ''), cause = nullif($
 		if err != nil || live == nil {
 			return err
 		}
-		return a.Store.end(ctx, tx, &b, live, RunDone, cause, now)
+		return a.Store.end(ctx, tx, &b, live, RunDone, o.cause, now)
 	})
 	if err != nil {
 		return fmt.Errorf("end article: %w", err)
@@ -99,7 +104,7 @@ UPDATE article_run SET state = $2, message_id = nullif($3, ''), cause = nullif($
 
 // missed ends a run that found no moment before its latest start.
 func (a *Articles) missed(ctx context.Context, r *articleRun, now time.Time) error {
-	err := pgx.BeginFunc(ctx, a.Store.Pool, func(tx pgx.Tx) error {
+	err := a.Store.commit(ctx, func(tx *deed) error {
 		b, err := lock(ctx, tx, r.broadcast)
 		if err != nil {
 			return err

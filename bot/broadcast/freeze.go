@@ -87,7 +87,7 @@ func (s *Store) weigh(ctx context.Context, r Run, now time.Time) error {
 	case tenthAbove(n.Cost, r.ApprovedCost):
 		cause = causeCost
 	}
-	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+	err = s.commit(ctx, func(tx *deed) error {
 		b, err := lock(ctx, tx, r.Broadcast)
 		if err != nil {
 			return err
@@ -102,7 +102,7 @@ WHERE id = $1 AND state = 'freezing' AND whole`, r.ID, recipients, n.Cost, cause
 		act := "start"
 		if cause != "" {
 			act = "ask"
-			s.Alarm("broadcast.alert.asking", "ID", b.ID, "Approved", r.ApprovedRecipients, "Recipients", recipients,
+			tx.alarm("broadcast.alert.asking", "ID", b.ID, "Approved", r.ApprovedRecipients, "Recipients", recipients,
 				"ApprovedCost", r.ApprovedCost, "Cost", n.Cost)
 		}
 		return s.audit(ctx, tx, system, act, b.ID, b.Agency, map[string]any{
@@ -119,7 +119,7 @@ func tenthAbove(n, approved int64) bool { return n*10 > approved*11 }
 
 // missLate ends a run that was launched and not made ready in time.
 func (s *Store) missLate(ctx context.Context, r *Run, now time.Time) error {
-	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+	err := s.commit(ctx, func(tx *deed) error {
 		b, err := held(ctx, tx, r.Broadcast)
 		if err != nil || b == nil {
 			return err

@@ -16,7 +16,7 @@ import (
 // launch begins a run whose time has come, unless it is too late for it, it is
 // held, an earlier run still goes, or what was approved no longer stands.
 func (s *Store) launch(ctx context.Context, run int64, now time.Time) error {
-	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+	err := s.commit(ctx, func(tx *deed) error {
 		var id int64
 		err := tx.QueryRow(ctx, `SELECT broadcast FROM broadcast_run WHERE id = $1`, run).Scan(&id)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -161,12 +161,12 @@ SELECT approver, hash, recipients, cost FROM broadcast_approval WHERE broadcast 
 }
 
 // miss ends a run that was found after its latest start: nothing of it is sent.
-func (s *Store) miss(ctx context.Context, tx pgx.Tx, b *Broadcast, r *Run, now time.Time) error {
+func (s *Store) miss(ctx context.Context, tx *deed, b *Broadcast, r *Run, now time.Time) error {
 	return s.end(ctx, tx, b, r, RunMissed, causeLate, now)
 }
 
 // end ends a run, and with it a broadcast that has no further one.
-func (s *Store) end(ctx context.Context, tx pgx.Tx, b *Broadcast, r *Run, state RunState, cause string, now time.Time) error {
+func (s *Store) end(ctx context.Context, tx *deed, b *Broadcast, r *Run, state RunState, cause string, now time.Time) error {
 	_, err := tx.Exec(ctx, `
 UPDATE broadcast_run SET state = $2, cause = nullif($3, ''), ended_at = $4, sweep = $2 = 'missed' AND started_at IS NOT NULL
 WHERE id = $1`, r.ID, state, cause, now)
@@ -189,7 +189,7 @@ WHERE id = $1`, r.ID, state, cause, now)
 		return err
 	}
 	if state == RunMissed {
-		s.Alarm("broadcast.alert.missed", "ID", b.ID, "At", s.Texts.Moment(bot.Vietnamese, r.At, now))
+		tx.alarm("broadcast.alert.missed", "ID", b.ID, "At", s.Texts.Moment(bot.Vietnamese, r.At, now))
 	}
 	return s.audit(ctx, tx, system, string(state), b.ID, b.Agency, map[string]any{"run": r.ID, "cause": cause})
 }

@@ -84,7 +84,7 @@ func (s *Store) rendering(ctx context.Context, run int64) (*Rendering, error) {
 // Stop pauses a running broadcast for a cause a person has to see to, and tells the
 // operators.
 func (s *Store) Stop(ctx context.Context, run int64, cause string) error {
-	return s.ofRun(ctx, "stop", run, func(tx pgx.Tx, b *Broadcast, r *Run) error {
+	return s.ofRun(ctx, "stop", run, func(tx *deed, b *Broadcast, r *Run) error {
 		now := time.Now().UTC()
 		if err := b.pause(ctx, tx, cause); err != nil {
 			return err
@@ -92,22 +92,22 @@ func (s *Store) Stop(ctx context.Context, run int64, cause string) error {
 		if err := b.save(ctx, tx, now); err != nil {
 			return err
 		}
-		s.Alarm("broadcast.alert.stopped", "ID", b.ID, "Cause", Word(s.Texts, bot.Vietnamese, "cause", cause))
+		tx.alarm("broadcast.alert.stopped", "ID", b.ID, "Cause", Word(s.Texts, bot.Vietnamese, "cause", cause))
 		return s.audit(ctx, tx, system, "stop", b.ID, b.Agency, map[string]any{"run": r.ID, "cause": cause})
 	})
 }
 
 // Finish ends a run of which no copy is pending or queued any more.
 func (s *Store) Finish(ctx context.Context, run int64, now time.Time) error {
-	return s.ofRun(ctx, "finish", run, func(tx pgx.Tx, b *Broadcast, r *Run) error {
+	return s.ofRun(ctx, "finish", run, func(tx *deed, b *Broadcast, r *Run) error {
 		return s.end(ctx, tx, b, r, RunDone, "", now)
 	})
 }
 
 // ofRun does something to a run that goes, with the broadcast and the run held. A
 // run that was paused, cancelled or ended meanwhile is left as it is.
-func (s *Store) ofRun(ctx context.Context, act string, run int64, do func(tx pgx.Tx, b *Broadcast, r *Run) error) error {
-	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+func (s *Store) ofRun(ctx context.Context, act string, run int64, do func(tx *deed, b *Broadcast, r *Run) error) error {
+	err := s.commit(ctx, func(tx *deed) error {
 		var id int64
 		if err := tx.QueryRow(ctx, `SELECT broadcast FROM broadcast_run WHERE id = $1`, run).Scan(&id); err != nil {
 			return err

@@ -72,7 +72,7 @@ func held(ctx context.Context, tx pgx.Tx, id int64) (*Broadcast, error) {
 // occurrence follows the last one made, never the clock alone: however the clock
 // jumps, none is made twice and none is left out.
 func (s *Store) schedule(ctx context.Context, id int64, now time.Time) error {
-	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+	err := s.commit(ctx, func(tx *deed) error {
 		b, err := held(ctx, tx, id)
 		if err != nil || b == nil || b.State != Approved && b.State != Scheduled {
 			return err
@@ -137,7 +137,7 @@ func (b *Broadcast) occurrences(from, now time.Time) []time.Time {
 
 // lapse takes an approved broadcast back to a draft because its approval no longer
 // holds, and tells the operators.
-func (s *Store) lapse(ctx context.Context, tx pgx.Tx, b *Broadcast, why string, now time.Time) error {
+func (s *Store) lapse(ctx context.Context, tx *deed, b *Broadcast, why string, now time.Time) error {
 	if err := b.void(ctx, tx); err != nil {
 		return err
 	}
@@ -146,6 +146,6 @@ func (s *Store) lapse(ctx context.Context, tx pgx.Tx, b *Broadcast, why string, 
 	if err := b.save(ctx, tx, now); err != nil {
 		return err
 	}
-	s.Alarm("broadcast.alert.lapsed", "ID", b.ID, "Why", b.Note)
+	tx.alarm("broadcast.alert.lapsed", "ID", b.ID, "Why", b.Note)
 	return s.audit(ctx, tx, system, "lapse", b.ID, b.Agency, map[string]any{"why": why})
 }
