@@ -52,8 +52,13 @@ type counted struct {
 // count counts an audience by rung as the ladder would climb at a moment, slice by
 // slice.
 func (s *Store) count(ctx context.Context, b Broadcast, at time.Time) (counted, error) {
-	set := push.NewSettings(s.Values())
-	template := b.Template != "" && set.TemplateID(b.Template) != ""
+	values := s.Values()
+	set := push.NewSettings(values)
+	tariff, err := s.Push.Tariff(ctx, b.OA, values)
+	if err != nil {
+		return counted{}, fmt.Errorf("read prices: %w", err)
+	}
+	_, template := tariff.Template(b.Template)
 	free := at.Add(-push.FreeWindow).UTC().Format(time.RFC3339Nano)
 	open := at.Add(-push.OpenWindow).UTC().Format(time.RFC3339Nano)
 	// Only moments and switches of our own stand in the text.
@@ -66,7 +71,7 @@ func (s *Store) count(ctx context.Context, b Broadcast, at time.Time) (counted, 
 	ELSE 'held' END, count(*) FROM (`, free, open,
 		set.On(push.RungFree), set.On(push.RungPackage), template && set.On(push.RungTemplate), template && set.On(push.RungPhone))
 	n := counted{Rungs: map[push.Rung]int64{}, Skipped: map[string]int64{}}
-	err := s.slices(ctx, b, at, before, `) a GROUP BY 1, 2`, func(row pgx.CollectableRow) error {
+	err = s.slices(ctx, b, at, before, `) a GROUP BY 1, 2`, func(row pgx.CollectableRow) error {
 		var skip string
 		var rung push.Rung
 		var k int64
@@ -80,7 +85,7 @@ func (s *Store) count(ctx context.Context, b Broadcast, at time.Time) (counted, 
 		}
 		n.Recipients += k
 		n.Rungs[rung] += k
-		n.Cost += k * int64(set.Cost(rung))
+		n.Cost += k * int64(tariff.Cost(rung, b.Template))
 		return nil
 	})
 	return n, err

@@ -11,6 +11,7 @@ import (
 
 	"congdanso/bot/broadcast"
 	"congdanso/bot/push"
+	"congdanso/bot/setting"
 )
 
 // TestPlanAgainstCountingOneByOne makes people of all sorts and compares the plan
@@ -135,5 +136,60 @@ func TestPlanTells(t *testing.T) {
 		if strings.Contains(words, "broadcast.") {
 			t.Errorf("%s: words are missing:\n%s", lang, words)
 		}
+	}
+}
+
+// TestPlanKnowsWhatZaloAsksForATemplate: the plan, the check at the launch and the
+// books know one price, Zalo's, and a template that Zalo does not let be sent is no
+// way in the plan either.
+func TestPlanKnowsWhatZaloAsksForATemplate(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	settings := setting.NewStore(o.pool)
+	for name, value := range map[string]string{"template.bulletin": "77", "cost.template": "200"} {
+		o.must(settings.Set(t.Context(), "operator:root", name, value, nil))
+	}
+	values, err := settings.Load(t.Context())
+	o.must(err)
+	o.Values = func() setting.Values { return values }
+	o.people(30)
+	o.exec(`UPDATE conversation SET interacted_at = $1`, morning.Add(-30*24*time.Hour))
+	d := sample()
+	d.Template = "bulletin"
+	plan := func() broadcast.Plan {
+		t.Helper()
+		p, err := o.Plan(t.Context(), o.get(o.draft(d)), morning, 100)
+		o.must(err)
+		return p
+	}
+	if p := plan(); p.Rungs["held"] != 30 || p.Cost != 0 {
+		t.Errorf("before Zalo described the template: %v at %d đồng, want everybody held", p.Rungs, p.Cost)
+	}
+	describe := func(status string, price int) {
+		o.exec(`
+INSERT INTO push_template (oa_id, template_id, params, price_user, price_phone, status, checked_at) VALUES ($1, '77', '[]', $2, 0, $3, $4)
+ON CONFLICT (oa_id, template_id) DO UPDATE SET price_user = EXCLUDED.price_user, status = EXCLUDED.status`, oa, price, status, morning)
+	}
+	describe("ENABLE", 315)
+	if p := plan(); p.Rungs[push.RungTemplate] != 30 || p.Cost != 30*315 {
+		t.Errorf("plan: %v at %d đồng, want 30 by template at 315 each", p.Rungs, p.Cost)
+	}
+	id, run := o.running(d)
+	o.wants(id, broadcast.Running, broadcast.RunRunning)
+	tariff, err := push.NewStore(o.pool, o.Keys).Tariff(t.Context(), oa, values)
+	o.must(err)
+	if r := o.lastRun(id); r.ID != run || r.Cost != 30*315 || tariff.Cost(push.RungTemplate, "bulletin") != 315 {
+		t.Errorf("at the launch: %d đồng, want 30 at 315", r.Cost)
+	}
+	// Zalo raises the price between approval and launch: it asks.
+	dearer := o.approved(d)
+	describe("ENABLE", 400)
+	o.tick(morning)
+	if r := o.lastRun(dearer); r.State != broadcast.RunAsking || r.Cause != "cost" || r.Cost != 30*400 {
+		t.Errorf("dearer than approved: %s (%s) at %d đồng, want it to ask", r.State, r.Cause, r.Cost)
+	}
+	describe("DISABLE", 400)
+	if p := plan(); p.Rungs["held"] != 30 || p.Cost != 0 {
+		t.Errorf("switched off at Zalo: %v at %d đồng, want everybody held", p.Rungs, p.Cost)
 	}
 }

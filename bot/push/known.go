@@ -12,12 +12,11 @@ import (
 // known is what decides besides the pushes themselves: read anew twice a second, for
 // operators and Zalo change it while pushes go.
 type known struct {
-	read      time.Time
-	settings  Settings
-	runs      []Run
-	templates map[string]Template
-	shut      map[shutKey]string // rungs that are closed, and why
-	left      map[Rung]int64     // messages left in the budget; absent: no budget
+	Tariff
+	read time.Time
+	runs []Run
+	shut map[shutKey]string // rungs that are closed, and why
+	left map[Rung]int64     // messages left in the budget; absent: no budget
 }
 
 type shutKey struct{ rung, what string }
@@ -32,13 +31,13 @@ func (f *Feeder) learn(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("list active broadcasts: %w", err)
 	}
-	fresh := known{read: now, settings: NewSettings(f.settings()), shut: map[shutKey]string{}, left: map[Rung]int64{}}
+	fresh := known{read: now, shut: map[shutKey]string{}, left: map[Rung]int64{}}
 	for _, r := range runs {
 		if r.OA == f.oa {
 			fresh.runs = append(fresh.runs, r)
 		}
 	}
-	if fresh.templates, err = f.store.templates(ctx, f.oa); err != nil {
+	if fresh.Tariff, err = f.store.Tariff(ctx, f.oa, f.settings()); err != nil {
 		return err
 	}
 	if err := f.store.closures(ctx, f.oa, now, fresh.shut); err != nil {
@@ -105,9 +104,8 @@ func (k *known) fill(c *Content) (t filled, ok bool) {
 	if c == nil || c.Template == "" {
 		return t, false
 	}
-	id := k.settings.TemplateID(c.Template)
-	described, known := k.templates[id]
-	if id == "" || !known || described.Status != enabled {
+	described, ok := k.Tariff.Template(c.Template)
+	if !ok {
 		return t, false
 	}
 	data, ok := described.fill(c.Params)
@@ -118,17 +116,6 @@ func (k *known) fill(c *Content) (t filled, ok bool) {
 type filled struct {
 	Template
 	data map[string]string
-}
-
-// cost of a message of a rung, in đồng.
-func (k *known) cost(r Rung, t filled) int {
-	switch {
-	case r == RungTemplate && t.PriceUser > 0:
-		return t.PriceUser
-	case r == RungPhone && t.PricePhone > 0:
-		return t.PricePhone
-	}
-	return k.settings.Cost(r)
 }
 
 // spend takes decided messages off the budgets.

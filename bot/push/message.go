@@ -93,7 +93,7 @@ func (f *Feeder) compose(list []*candidate, rung Rung, e env) (s sending, rest [
 	}
 	if rung == RungTemplate || rung == RungPhone {
 		t, _ := f.known.fill(first.content)
-		s.cost = f.known.cost(rung, t)
+		s.cost = f.known.Cost(rung, first.content.Template)
 		item.Template = &bot.Template{ID: t.ID, Data: t.data}
 		if rung == RungPhone {
 			item.Template.Phone = first.phone
@@ -102,7 +102,7 @@ func (f *Feeder) compose(list []*candidate, rung Rung, e env) (s sending, rest [
 	} else {
 		var m bot.Message
 		m, s.pushes, rest = f.together(list)
-		s.cost = f.known.cost(rung, filled{})
+		s.cost = f.known.Cost(rung, "")
 		item.Message, item.InReplyAt = &m, first.interacted
 	}
 	from, to := e.settings.Night()

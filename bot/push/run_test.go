@@ -223,6 +223,13 @@ func TestTemplateSwitchedOffInTheMiddle(t *testing.T) {
 	if b.Sent != 10 || b.Held != 90 {
 		t.Errorf("sent %d, held %d; want 10, 90", b.Sent, b.Held)
 	}
+	tariff, err := r.store.Tariff(t.Context(), testOA, r.feed.settings())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if each := tariff.Cost(RungTemplate, "bulletin"); each != 210 || b.Cost != 10*int64(each) {
+		t.Errorf("%d đồng, want 10 at Zalo's price (%d đồng)", b.Cost, each)
+	}
 }
 
 func TestCancelledRunLeavesNothingToCome(t *testing.T) {

@@ -62,8 +62,8 @@ func (s Settings) Budget(r Rung) (day, month int64, ok bool) {
 	return int64(d.Of(s.values)), int64(budgetMonth[r].Of(s.values)), true
 }
 
-// Cost is what a message of a rung costs, in đồng, where nothing better is known.
-func (s Settings) Cost(r Rung) int {
+// cost is what a message of a rung costs, in đồng, where nothing better is known.
+func (s Settings) cost(r Rung) int {
 	c, ok := cost[r]
 	if !ok {
 		return 0
