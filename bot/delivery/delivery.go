@@ -12,12 +12,12 @@
 // the call begins), then gone from the outbox and written to history. What
 // happens to a row that an instance left in sending, or whose call was cut off,
 // is in recover.go: it is unknown, its echo is looked for, and a reply is sent
-// once more. Held rows wait for something outside: the citizen's next word.
+// once more. Held rows were set aside after a restore.
 //
-// Replies take a short cut, and so do pushes (see reserve.go). Prepare reserves a place in the air and a slot of
-// the rate limit before the turn's transaction begins; the row is then inserted
-// as sending by that transaction itself, and Hand starts the call without
-// another statement. At any moment no more rows of an instance are in sending
+// Replies take a short cut, and so do pushes (reserve.go). Prepare reserves a place
+// in the air and a slot of the rate limit before the turn's transaction begins; the
+// row is then inserted as sending by that transaction itself, and Hand starts the
+// call without another statement. At any moment no more rows of an instance are in sending
 // than it has places (see Options.Places), so that a crash leaves no more than
 // that many in doubt.
 package delivery

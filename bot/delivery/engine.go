@@ -183,7 +183,7 @@ func (o *Outbox) review(j *job, now time.Time) (v verdict, send bool) {
 	case o.crowded(j, now):
 		return verdict{outcome: outcomeDropped, cause: causeCrowded}, false
 	case !j.window.IsZero() && !now.Before(j.window):
-		return o.outsideWindow(j, verdict{}), false
+		return tooLate(verdict{}), false
 	case !until.IsZero() && j.push() && j.kind == kindTemplate:
 		return verdict{outcome: outcomeFailed, class: ClassHuman, cause: causeResting}, false
 	case !until.IsZero():

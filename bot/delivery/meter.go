@@ -24,7 +24,7 @@ func newMeter() *meter {
 	return &meter{
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "congdanso_deliveries_total",
-			Help: "What became of messages and calls: sent, echoed (sent, known by its echo), retried, held, ambiguous, resent, unknown, failed, dropped.",
+			Help: "What became of messages and calls: sent, echoed (sent, known by its echo), retried, ambiguous, resent, unknown, failed, dropped.",
 		}, []string{"class", "outcome"}),
 		calls: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "congdanso_zalo_call_seconds",

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"congdanso/bot"
 )
 
 // setAsideFor is how long rows that were set aside wait for a person.
@@ -37,23 +35,4 @@ WHERE state IN ('pending', 'held') AND created_at < $1`, before, causeSetAside, 
 		return 0, fmt.Errorf("set messages aside: %w", err)
 	}
 	return int(tag.RowsAffected()), nil
-}
-
-// Reopen lets go what was held because Zalo's window was closed, for citizens who
-// have written since.
-func (o *Outbox) Reopen(ctx context.Context, who []bot.CitizenID, now time.Time) error {
-	oas, users := make([]string, len(who)), make([]string, len(who))
-	for i, w := range who {
-		oas[i], users[i] = w.OA, w.User
-	}
-	_, err := o.pool.Exec(ctx, `
-UPDATE outbox o SET state = 'pending', due_at = created_at, window_ends = $3
-FROM unnest($1::text[], $2::text[]) AS w (oa_id, citizen)
-WHERE o.oa_id = w.oa_id AND o.citizen = w.citizen AND o.state = 'held' AND o.cause = $4`,
-		oas, users, now.Add(window), causeWindow)
-	if err != nil {
-		return fmt.Errorf("reopen windows: %w", err)
-	}
-	o.lookNow()
-	return nil
 }

@@ -119,24 +119,16 @@ func (o *Outbox) judge(j *job, r Receipt, err error) verdict {
 	case ClassHuman:
 		return again(o.opt.HumanPause)
 	case ClassWindow:
-		return o.outsideWindow(j, v)
+		return tooLate(v)
 	}
 	v.outcome = outcomeFailed
 	return v
 }
 
-// outsideWindow: a reply is too late, and what is not a reply waits for the
-// citizen's next word.
-func (o *Outbox) outsideWindow(j *job, v verdict) verdict {
-	if j.push() {
-		v.outcome, v.class, v.cause = outcomeFailed, ClassWindow, causeWindow
-		return v
-	}
-	if j.priority == Reply {
-		v.outcome, v.cause = outcomeFailed, causeWindow
-		return v
-	}
-	v.state, v.metric, v.cause, v.due = stateHeld, "held", causeWindow, j.expires
+// tooLate is what becomes of a message past its window, or its hour: a reply has
+// failed, and a push is its ledger's again.
+func tooLate(v verdict) verdict {
+	v.outcome, v.class, v.cause = outcomeFailed, ClassWindow, causeWindow
 	return v
 }
 

@@ -51,7 +51,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "quota", job: told, err: &Refusal{Class: ClassQuota, Code: -211}, state: statePending, atLeast: 30 * time.Minute, atMost: 40 * time.Minute, block: true},
 		{name: "night", job: told, err: &Refusal{Class: ClassNight, Code: -234}, state: statePending, atLeast: 6*time.Hour + 30*time.Minute, atMost: 6*time.Hour + 35*time.Minute, block: true},
 		{name: "a reply outside the window", job: message, err: &Refusal{Class: ClassWindow, Code: -230}, outcome: outcomeFailed},
-		{name: "a notice outside the window", job: told, err: &Refusal{Class: ClassWindow, Code: -230}, state: stateHeld},
+		{name: "a notice outside the window", job: told, err: &Refusal{Class: ClassWindow, Code: -230}, outcome: outcomeFailed},
 		{name: "a person has to act", job: told, err: &Refusal{Class: ClassHuman, Code: -204}, state: statePending, atLeast: 5 * time.Minute, atMost: 5 * time.Minute, block: true, human: true},
 		{name: "blocked by the person", job: message, err: &Refusal{Class: ClassDrop, Code: -217}, outcome: outcomeFailed},
 		{name: "attachment expired", job: message, err: &Refusal{Class: ClassReupload, Code: -100}, outcome: outcomeFailed},
