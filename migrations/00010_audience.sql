@@ -53,6 +53,16 @@ CREATE TABLE broadcast_list_row (
 );
 CREATE INDEX broadcast_list_row_phone ON broadcast_list_row (phone_hash);
 
+-- Test recipients. Definitions name them by number, never by who they are: they are
+-- hashed for approvals and kept with every run, and an erasure takes this row alone.
+-- A number is given once, so that it never comes to mean somebody else.
+CREATE TABLE broadcast_tester (
+    id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    oa_id   text COLLATE "C" NOT NULL,
+    citizen text COLLATE "C" NOT NULL,
+    UNIQUE (oa_id, citizen)
+);
+
 -- Short links. An owner's address has one code, so that a link written twice is one.
 CREATE TABLE link (
     code       text COLLATE "C" PRIMARY KEY,

@@ -64,8 +64,9 @@ WHERE ` + members + ` AND c.created_at <= ` + at
 	WHERE p.oa_id = `+oa+` AND p.citizen = c.citizen AND p.source = ANY (`+w.arg(b.Audience.SentBy)+`::bigint[])
 	AND p.state IN ('sent', 'unknown', 'queued'))`)
 	}
-	if len(b.Audience.People) > 0 {
-		conditions = append(conditions, `c.citizen = ANY (`+w.arg(b.Audience.People)+`::text[])`)
+	if len(b.Audience.Testers) > 0 {
+		conditions = append(conditions, `EXISTS (SELECT FROM broadcast_tester e
+	WHERE e.oa_id = `+oa+` AND e.citizen = c.citizen AND e.id = ANY (`+w.arg(b.Audience.Testers)+`::bigint[]))`)
 	}
 	for _, c := range conditions {
 		sql += "\nAND " + c

@@ -126,7 +126,7 @@ func drawAudience(t *rapid.T, codes []string, list int64) Broadcast {
 		b.Audience.SentBy = []int64{rapid.Int64Range(1, 2).Draw(t, "sent by")}
 	}
 	if rapid.IntRange(0, 3).Draw(t, "people") == 0 {
-		b.Audience.People = []string{"u01", "u03", "u99"}
+		b.Audience.Testers = []int64{101, 103, 199}
 	}
 	return b
 }
@@ -171,7 +171,7 @@ func (d *desk) expect(b Broadcast, world []someone) (want []member) {
 		if b.Audience.List != 0 && s.phone != "84900000010" && s.phone != "84900000011" {
 			continue
 		}
-		if len(b.Audience.People) > 0 && !slices.Contains(b.Audience.People, s.id) {
+		if len(b.Audience.Testers) > 0 && !slices.Contains(b.Audience.Testers, tester(s.id)) {
 			continue
 		}
 		if run := b.Audience.SentBy; len(run) > 0 && !slices.Contains([]string{"sent", "unknown", "queued"}, s.copies[run[0]]) {
@@ -199,10 +199,16 @@ func (d *desk) expect(b Broadcast, world []someone) (want []member) {
 	return want
 }
 
+// tester is the number of somebody as a test recipient.
+func tester(id string) (n int64) {
+	fmt.Sscanf(id, "u%d", &n)
+	return 100 + n
+}
+
 func (d *desk) settle(world []someone) {
 	d.t.Helper()
 	batch := &pgx.Batch{}
-	for _, table := range []string{"citizen", "conversation", "push_person", "consent", "notice_area", "notice_subscription", "citizen_tag", "push"} {
+	for _, table := range []string{"citizen", "conversation", "push_person", "consent", "notice_area", "notice_subscription", "citizen_tag", "push", "broadcast_tester"} {
 		batch.Queue(`DELETE FROM ` + table)
 	}
 	for _, s := range world {
@@ -229,6 +235,7 @@ func (d *desk) settle(world []someone) {
 		}
 		batch.Queue(`INSERT INTO citizen (oa_id, citizen, language, following, created_at, phone_hash, phone_proven_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)`, oa, s.id, s.language, s.following, noon, hash, proven)
+		batch.Queue(`INSERT INTO broadcast_tester (id, oa_id, citizen) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3)`, tester(s.id), oa, s.id)
 		if s.talked {
 			batch.Queue(`INSERT INTO conversation (oa_id, citizen, turned_at, interacted_at) VALUES ($1, $2, $3, $4)`, oa, s.id, noon, interacted)
 		}

@@ -179,11 +179,28 @@ func (s *Store) checkContent(ctx context.Context, b Broadcast, now time.Time) er
 	return &Refused{Why: "content", Faults: faults}
 }
 
-// EraseCitizen removes a person's tags, and their number from uploaded lists. It
-// goes before their profile, by which the number is found.
+// Tester gives the number by which audiences name a person on the channel as a test
+// recipient.
+func (s *Store) Tester(ctx context.Context, who bot.CitizenID) (number int64, err error) {
+	err = s.Pool.QueryRow(ctx, `
+INSERT INTO broadcast_tester (oa_id, citizen) SELECT oa_id, citizen FROM citizen WHERE oa_id = $1 AND citizen = $2 FOR KEY SHARE
+ON CONFLICT (oa_id, citizen) DO UPDATE SET oa_id = EXCLUDED.oa_id RETURNING id`, who.OA, who.User).Scan(&number)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, refuse("tester")
+	}
+	if err != nil {
+		return 0, fmt.Errorf("number a test recipient: %w", err)
+	}
+	return number, nil
+}
+
+// EraseCitizen removes a person's tags, their number from uploaded lists, and who
+// they are from the test recipients. It goes before their profile, by which the
+// number is found.
 func (s *Store) EraseCitizen(ctx context.Context, tx pgx.Tx, who bot.CitizenID) error {
 	_, err := tx.Exec(ctx, `
-WITH tags AS (DELETE FROM citizen_tag WHERE oa_id = $1 AND citizen = $2)
+WITH tags AS (DELETE FROM citizen_tag WHERE oa_id = $1 AND citizen = $2),
+tester AS (DELETE FROM broadcast_tester WHERE oa_id = $1 AND citizen = $2)
 DELETE FROM broadcast_list_row r USING citizen c
 WHERE c.oa_id = $1 AND c.citizen = $2 AND r.phone_hash = c.phone_hash`, who.OA, who.User)
 	if err != nil {

@@ -124,7 +124,7 @@ func (s *Store) Plan(ctx context.Context, b Broadcast, now time.Time, rate int) 
 		return p, err
 	}
 	// A message to some is no matter for everybody.
-	if followers > p.InTime && b.Audience.List == 0 && len(b.Audience.SentBy) == 0 && len(b.Audience.People) == 0 {
+	if followers > p.InTime && b.Audience.List == 0 && len(b.Audience.SentBy) == 0 && len(b.Audience.Testers) == 0 {
 		p.Article = followers
 	}
 	return p, nil

@@ -137,8 +137,10 @@ type Audience struct {
 	// may have been (push states sent, unknown, queued). A correction's consent is
 	// the first message's: it is not asked again. Stops hold.
 	SentBy []int64 `json:"sent_by,omitempty"`
-	// People narrows it to these, by their ids on the channel: test recipients.
-	People []string `json:"people,omitempty"`
+	// Testers narrows it to these test recipients, by the numbers that Tester gives.
+	// Not by who they are: a definition is hashed and kept with its runs. So somebody's
+	// erasure leaves nothing of them in it, and voids no approval for the others.
+	Testers []int64 `json:"testers,omitempty"`
 }
 
 // Filter holds conditions that all apply; an empty one matches everybody where it
