@@ -127,20 +127,40 @@ func (k *known) spend(sends []sending) {
 	}
 }
 
-// closures are the rungs that Zalo closed, until now and later.
-func (s *Store) closures(ctx context.Context, oa string, now time.Time, into map[shutKey]string) error {
-	rows, err := s.pool.Query(ctx, `SELECT rung, what, cause FROM push_rung WHERE oa_id = $1 AND until > $2`, oa, now)
+// Closure is a rung that Zalo closed for everybody.
+type Closure struct {
+	Rung     Rung
+	Template string // Zalo's id, where only that is closed
+	Until    time.Time
+	Cause    string // ReasonQuota or CauseTemplate
+}
+
+// CauseTemplate closes a template's rung: a person has to set the template right at
+// Zalo.
+const CauseTemplate = "template"
+
+// Closures lists the rungs that are closed at a moment.
+func (s *Store) Closures(ctx context.Context, oa string, now time.Time) ([]Closure, error) {
+	rows, err := s.pool.Query(ctx, `
+SELECT rung, what, until, cause FROM push_rung WHERE oa_id = $1 AND until > $2 ORDER BY rung, what`, oa, now)
 	if err != nil {
-		return fmt.Errorf("read closed rungs: %w", err)
+		return nil, fmt.Errorf("read closed rungs: %w", err)
 	}
-	var k shutKey
-	var cause string
-	_, err = pgx.ForEachRow(rows, []any{&k.rung, &k.what, &cause}, func() error {
-		into[k] = cause
-		return nil
-	})
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Closure])
 	if err != nil {
-		return fmt.Errorf("read closed rungs: %w", err)
+		return nil, fmt.Errorf("read closed rungs: %w", err)
+	}
+	return list, nil
+}
+
+// closures are the rungs that are closed, and why.
+func (s *Store) closures(ctx context.Context, oa string, now time.Time, into map[shutKey]string) error {
+	list, err := s.Closures(ctx, oa, now)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		into[shutKey{string(c.Rung), c.Template}] = c.Cause
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -52,6 +52,10 @@ const (
 	ReasonRefused   = "refused"    // Zalo will not take it for this person
 )
 
+// Reasons are all of them: whoever shows books has words for each.
+var Reasons = []string{ReasonNoWay, ReasonOff, ReasonBudget, ReasonQuota, ReasonStopped, ReasonExpired, ReasonErased,
+	ReasonCancelled, ReasonNewer, ReasonRestored, ReasonWithdrawn, ReasonRefused}
+
 // situation is what the ladder is climbed with.
 type situation struct {
 	now        time.Time

@@ -177,7 +177,7 @@ type shutRung struct{ oa, rung, what string }
 
 type shutUntil struct {
 	until time.Time
-	cause string // ReasonQuota, or "human": somebody has to see to it
+	cause string // of a Closure
 }
 
 // humanPause is how long a template rests that only a person can set right.
@@ -198,7 +198,7 @@ func closure(d delivery.Settled) (by shutRung, until shutUntil, closes bool) {
 		return by, shutUntil{next(d.At, 0), ReasonQuota}, true
 	case delivery.ClassHuman:
 		by.what = d.Template
-		return by, shutUntil{d.At.Add(humanPause), "human"}, true
+		return by, shutUntil{d.At.Add(humanPause), CauseTemplate}, true
 	}
 	return by, until, false
 }

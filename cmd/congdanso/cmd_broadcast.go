@@ -168,6 +168,13 @@ func (d *desk) show(ctx context.Context, id int64) error {
 	}
 	for _, r := range runs {
 		d.say("run %d: %s, %s %s", r.ID, d.moment(r.At), d.word("run_state", string(r.State)), d.word("cause", r.Cause))
+		trouble, err := d.Trouble(ctx, r, d.now)
+		if err != nil {
+			return err
+		}
+		for _, words := range trouble.Words(d.texts, d.lang, d.now) {
+			d.say("  %s", words)
+		}
 	}
 	for _, text := range []broadcast.Text{b.Body.Vi, b.Body.En} {
 		if len(text.Lines) == 0 {
