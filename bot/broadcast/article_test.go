@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"congdanso/bot/delivery"
+	"congdanso/bot/staff"
 	"congdanso/bot/unit"
 )
 
@@ -405,6 +406,76 @@ func TestArticleCancelledPausedMissed(t *testing.T) {
 		t.Error("sent after its latest start")
 	}
 	n.stands(late, "cancelled - missed missed")
+}
+
+// An article goes to the province, unless its author says to where, or everywhere.
+// The approver sees it, and an approval is bound to it.
+func TestArticleIsNarrowedToTheProvince(t *testing.T) {
+	t.Parallel()
+	n := newNewsroom(t)
+	n.Cities = n.texts.Province().Zalo.Cities
+	n.exec(`INSERT INTO agency (id, name_vi, name_en, level) VALUES ('so', 'Sở', 'D', 'department')`)
+	n.exec(`INSERT INTO staff (id, agency, name, mail, mail_hash, created_at) VALUES ('an', 'so', '', '', 'an', now())`)
+	n.exec(`INSERT INTO staff_role (staff, role, agency, granted_by, granted_at) VALUES ('an', 'editor', 'so', 'x', now())`)
+	an := staff.Actor{ID: "an"}
+	of := func(d Definition) Broadcast {
+		t.Helper()
+		d.Agency = "so"
+		id, err := n.Create(t.Context(), an, testOA, d, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := n.Get(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	hashes := map[string]bool{}
+	for name, c := range map[string]struct {
+		target Target
+		kind   Kind
+		want   Target
+	}{
+		"nothing said": {Target{Ages: []int{3}}, Article, Target{Ages: []int{3}, Cities: []int{2, 8, 56}}},
+		"one of them":  {Target{Cities: []int{8}}, Article, Target{Cities: []int{8}}},
+		"everywhere":   {Target{Everywhere: true}, Article, Target{Everywhere: true}},
+		"no article":   {Target{}, Personal, Target{}},
+	} {
+		d := articleDefinition()
+		d.Kind, d.Target = c.kind, c.target
+		b := of(d)
+		if diff := cmp.Diff(c.want, b.Target); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		p, err := n.Plan(t.Context(), b, noon, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hashes[string(p.Hash)] = true
+		words := strings.Join(p.Words(n.texts, "vi", noon), "\n")
+		if narrowed := strings.Contains(words, "tỉnh số"); narrowed != (len(c.want.Cities) > 0) {
+			t.Errorf("%s: the plan says %q", name, words)
+		}
+	}
+	if len(hashes) != 4 {
+		t.Errorf("%d different hashes of four targets", len(hashes))
+	}
+	// An edit that names no province is narrowed too.
+	b := of(articleDefinition())
+	d := articleDefinition()
+	d.Agency, d.Target = "so", Target{Gender: 2}
+	if err := n.Edit(t.Context(), an, b.ID, b.Version, d, noon); err != nil {
+		t.Fatal(err)
+	}
+	b, err := n.Get(t.Context(), b.ID)
+	if diff := cmp.Diff(Target{Gender: 2, Cities: []int{2, 8, 56}}, b.Target); err != nil || diff != "" {
+		t.Errorf("after an edit: %v %s", err, diff)
+	}
+	d.Target = Target{Everywhere: true, Cities: []int{2}}
+	if faults := CheckBody(n.texts, d, nil, nil); !slices.ContainsFunc(faults, func(f Fault) bool { return f.Key == "article_target" }) {
+		t.Errorf("everywhere and one province: %v", faults)
+	}
 }
 
 // The plan says when people get it, and why not when they should.

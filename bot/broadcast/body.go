@@ -226,7 +226,7 @@ func (c *checker) article() {
 	}
 	t := c.d.Target
 	if t.Gender < 0 || t.Gender > 2 || slices.ContainsFunc(t.Ages, func(a int) bool { return a < 0 || a > 7 }) ||
-		slices.ContainsFunc(t.Cities, func(a int) bool { return a < 0 || a > 63 }) {
+		slices.ContainsFunc(t.Cities, func(a int) bool { return a < 0 || a > 63 }) || t.Everywhere && len(t.Cities) > 0 {
 		c.fault("article_target")
 	}
 }

@@ -40,6 +40,7 @@ func (b *Broadcast) void(ctx context.Context, tx pgx.Tx) error {
 // Create drafts a broadcast. It takes an editor of the definition's agency.
 func (s *Store) Create(ctx context.Context, actor staff.Actor, oa string, d Definition, now time.Time) (id int64, err error) {
 	d.Corrects, d.Audience.SentBy = 0, nil
+	d = s.narrowed(d)
 	if err := d.checkDraft(); err != nil {
 		return 0, err
 	}
@@ -66,6 +67,15 @@ VALUES ($1, ARRAY[$2], 'draft', $3, nullif($4::bigint, 0), $5, $5) RETURNING id`
 	return id, nil
 }
 
+// narrowed narrows an article to the province where its author did not say to where.
+// It stands in the definition, for authors to see, and approvers to approve.
+func (s *Store) narrowed(d Definition) Definition {
+	if d.Kind == Article && len(d.Target.Cities) == 0 && !d.Target.Everywhere {
+		d.Target.Cities = slices.Clone(s.Cities)
+	}
+	return d
+}
+
 // checkDraft refuses what not even a draft may lack.
 func (d Definition) checkDraft() error {
 	if d.Kind != Personal && d.Kind != Article {
@@ -80,6 +90,7 @@ func (d Definition) checkDraft() error {
 // Edit replaces the definition that stood at version. Whatever was approved of it
 // is void, and it is a draft again. Whom a correction goes to cannot be edited.
 func (s *Store) Edit(ctx context.Context, actor staff.Actor, id, version int64, d Definition, now time.Time) error {
+	d = s.narrowed(d)
 	if err := d.checkDraft(); err != nil {
 		return err
 	}

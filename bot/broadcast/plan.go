@@ -38,6 +38,7 @@ type Plan struct {
 	// its time, why it begins later.
 	Moderation time.Duration
 	Waits      string
+	Target     Target // who of the recipients Zalo narrows it to, as only Zalo can tell
 }
 
 // counted is an audience by rung.
@@ -110,7 +111,7 @@ func (s *Store) Plan(ctx context.Context, b Broadcast, now time.Time, rate int) 
 		if p.Start, p.Waits, err = s.articleTime(ctx, b.OA, 0, b.Target, p.Start); err != nil {
 			return p, err
 		}
-		p.Moderation = s.moderation()
+		p.Moderation, p.Target = s.moderation(), b.Target
 		p.Audience, p.Recipients, p.InTime, p.Ends, p.BeforeNight = followers, followers, followers, p.Start.Add(p.Moderation), true
 		return p, nil
 	}

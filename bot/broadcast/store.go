@@ -28,6 +28,8 @@ type Options struct {
 	Units *unit.Units
 	// Values are the settings of now: costs and budgets.
 	Values func() setting.Values
+	// Cities are the province's own in Zalo's list, to which articles are narrowed.
+	Cities []int
 	// PublicURL is how the world reaches short links.
 	PublicURL string
 	// Alarm tells the operators by mail, under a content key.

@@ -159,7 +159,10 @@ type Filter struct {
 type Target struct {
 	Ages   []int `json:"ages,omitempty"`   // 0 (to 12) … 7 (65 and over)
 	Gender int   `json:"gender,omitempty"` // 1 men, 2 women; 0 both
-	Cities []int `json:"cities,omitempty"`
+	// Cities are provinces as Zalo numbers them. Where an author names none, they
+	// become the province's own (Options.Cities), unless Everywhere asks for none.
+	Cities     []int `json:"cities,omitempty"`
+	Everywhere bool  `json:"everywhere,omitempty"`
 }
 
 // audienceQuery is a part of an audience under one rule. Members are rows of

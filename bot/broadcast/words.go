@@ -2,8 +2,10 @@ package broadcast
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"congdanso/bot"
@@ -53,6 +55,9 @@ func (p Plan) Words(texts bot.Texts, lang string, now time.Time) []string {
 	} else {
 		say("head", "Recipients", p.Recipients, "Audience", p.Audience, "Cost", p.Cost)
 	}
+	if by := p.Target.Words(texts, lang); by != "" {
+		say("article_narrowed", "By", by)
+	}
 	for _, r := range rungs {
 		if n := p.Rungs[r]; n > 0 {
 			say("rung", "N", n, "Rung", Word(texts, lang, "rung", string(r)))
@@ -82,6 +87,28 @@ func (p Plan) Words(texts bot.Texts, lang string, now time.Time) []string {
 		say("next", "At", texts.Moment(lang, at, now))
 	}
 	return lines
+}
+
+// Words says what narrows an article; empty where nothing does.
+func (t Target) Words(texts bot.Texts, lang string) string {
+	var by []string
+	say := func(key string, numbers ...int) {
+		list := strings.Trim(strings.Join(strings.Fields(fmt.Sprint(numbers)), ", "), "[]")
+		by = append(by, texts.Text(lang, "broadcast.target."+key, bot.Pairs("Numbers", list)))
+	}
+	if len(t.Cities) > 0 {
+		say("cities", t.Cities...)
+	}
+	if len(t.Ages) > 0 {
+		say("ages", t.Ages...)
+	}
+	switch t.Gender {
+	case 1:
+		say("men")
+	case 2:
+		say("women")
+	}
+	return strings.Join(by, "; ")
 }
 
 // rungs in the order in which a plan tells them.

@@ -151,6 +151,9 @@ func (d *desk) show(ctx context.Context, id int64) error {
 	if b.Corrects != 0 {
 		d.say("corrects: %d", b.Corrects)
 	}
+	if by := b.Target.Words(d.texts, d.lang); by != "" {
+		d.say("narrowed to: %s", by)
+	}
 	d.say("written by: %v", b.Authors)
 	approvals, err := d.Approvals(ctx, id)
 	if err != nil {

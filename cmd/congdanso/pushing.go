@@ -21,14 +21,14 @@ func (p *parts) pushing(source *procedures.Client) {
 	a := p.app
 	p.broadcasts = broadcast.NewStore(broadcast.Options{
 		Pool: p.pool, Keys: p.keys, Push: p.pushes, Staff: p.accounts, Texts: a.texts, Units: a.units,
-		Values: p.settings.Values, PublicURL: a.cfg.PublicURL, Alarm: p.raise,
+		Values: p.settings.Values, Cities: a.texts.Province().Zalo.Cities, PublicURL: a.cfg.PublicURL, Alarm: p.raise,
 	})
 	p.articles = &broadcast.Articles{Store: p.broadcasts, Zalo: articleAPI{p.zalo}, Slot: p.spareSlot}
 	p.links = broadcast.NewLinks(p.pool, a.texts, a.now)
 	p.feeder = push.NewFeeder(p.pushes, push.Options{
 		Pool: p.pool, Outbox: p.outbox, Runs: p.broadcasts, Settings: p.settings.Values, Texts: a.texts,
 		OA: a.cfg.ZaloOAID, Instance: p.self.ID, Now: a.now,
-		Alarm: func(reason string) { p.raise("alert.notices."+reason) },
+		Alarm: func(reason string) { p.raise("alert.notices." + reason) },
 	})
 	p.watch = dossier.NewWatch(dossier.WatchOptions{
 		Service: p.dossiers, Changes: source, Notices: p.pushes, Texts: a.texts, Values: p.settings.Values,
