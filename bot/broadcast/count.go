@@ -159,17 +159,18 @@ func (s *Store) CheckBody(ctx context.Context, b Broadcast, at time.Time) ([]Fau
 	return CheckBody(s.Texts, b.Definition, longest, s.placeholder), nil
 }
 
-// checkContent refuses a body or an audience that must not go out as it stands.
-func (s *Store) checkContent(ctx context.Context, b Broadcast, now time.Time) error {
+// checkContent refuses a body or an audience that must not go out as it stands, at
+// the moment at which it would.
+func (s *Store) checkContent(ctx context.Context, b Broadcast, at time.Time) error {
 	if b.Kind == Personal {
-		if _, _, err := s.selectAudience(b, audienceQuery{oa: b.OA, at: now}); err != nil {
+		if _, _, err := s.selectAudience(b, audienceQuery{oa: b.OA, at: at}); err != nil {
 			return err
 		}
 		if err := s.listThere(ctx, b.Audience.List); err != nil {
 			return err
 		}
 	}
-	faults, err := s.CheckBody(ctx, b, now)
+	faults, err := s.CheckBody(ctx, b, at)
 	if err != nil {
 		return err
 	}

@@ -164,12 +164,8 @@ func (s *Store) check(ctx context.Context, b Broadcast, now time.Time) error {
 	if err := b.Schedule.check(now); err != nil {
 		return err
 	}
-	faults, err := s.CheckBody(ctx, b, now)
-	if err != nil {
+	if err := s.checkContent(ctx, b, b.start(now)); err != nil {
 		return err
-	}
-	if Broken(faults) {
-		return &Refused{Why: "content", Faults: faults}
 	}
 	if b.Corrects != 0 {
 		wrong, err := s.Get(ctx, b.Corrects)

@@ -305,6 +305,8 @@ func TestWhatIsRefusedAtSubmission(t *testing.T) {
 		"latest_start":     func(d *broadcast.Definition) { d.Schedule.LatestStart = time.Second },
 		"empty":            func(d *broadcast.Definition) { d.Audience.Include.Language = "en" },
 		"content":          func(d *broadcast.Definition) { d.Body.Vi.Lines[0] = "Chào {{tuoi}}" },
+		"unit":             func(d *broadcast.Definition) { d.Audience.Include.Units = []string{"99999"} },
+		"list_gone":        func(d *broadcast.Definition) { d.Audience.List = 999 },
 		"urgent_recurring": func(d *broadcast.Definition) { *d = urgent(); d.Schedule.Cron = "0 8 * * *" },
 		"two_schedules": func(d *broadcast.Definition) {
 			d.Schedule.Cron, d.Schedule.At = "0 8 * * *", morning.Add(time.Hour)

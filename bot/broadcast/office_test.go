@@ -15,6 +15,7 @@ import (
 	"congdanso/bot/seal"
 	"congdanso/bot/setting"
 	"congdanso/bot/staff"
+	"congdanso/bot/unit"
 	"congdanso/content"
 	"congdanso/integrations/postgres/pgtest"
 )
@@ -51,11 +52,16 @@ func newOffice(t testing.TB) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
+	units, err := unit.Load(content.Files(""))
+	if err != nil {
+		t.Fatal(err)
+	}
 	o := &office{t: t, pool: pool}
 	keys := seal.ForTest()
 	o.Store = broadcast.NewStore(broadcast.Options{
 		Pool: pool, Keys: keys, Push: push.NewStore(pool, keys), Texts: texts,
 		Staff:  staff.NewStore(pool, keys, func() time.Time { return morning }),
+		Units:  units,
 		Values: func() setting.Values { return setting.Values{} },
 		Alarm: func(key string, _ ...any) {
 			o.mu.Lock()

@@ -23,6 +23,7 @@ func (p *parts) pushing(source *procedures.Client) {
 		Pool: p.pool, Keys: p.keys, Push: p.pushes, Staff: p.accounts, Texts: a.texts, Units: a.units,
 		Values: p.settings.Values, Cities: a.texts.Province().Zalo.Cities, PublicURL: a.cfg.PublicURL, Alarm: p.raise,
 	})
+	a.reg.MustRegister(broadcast.NewProgress(p.broadcasts, a.now))
 	p.articles = &broadcast.Articles{Store: p.broadcasts, Zalo: articleAPI{p.zalo}, Slot: p.spareSlot}
 	p.links = broadcast.NewLinks(p.pool, a.texts, a.now)
 	p.feeder = push.NewFeeder(p.pushes, push.Options{
