@@ -104,6 +104,8 @@ var (
 		"Calls under way, from their mark until they are settled.", nil, nil)
 	pausedDesc = prometheus.NewDesc("congdanso_send_paused",
 		"1 while nothing is sent (SEND_PAUSED, or a database that was restored).", nil, nil)
+	restDesc = prometheus.NewDesc("congdanso_pushes_rest",
+		"1 while notices and broadcasts rest, but for one a minute, because calls in a row were not answered.", nil, nil)
 	droppedNotesDesc = prometheus.NewDesc("congdanso_receipts_dropped_total",
 		"Echoes and receipts dropped because too many waited to be written.", nil, nil)
 )
@@ -138,7 +140,7 @@ func (o *Outbox) Describe(ch chan<- *prometheus.Desc) {
 	o.meter.calls.Describe(ch)
 	o.meter.age.Describe(ch)
 	o.meter.lostNotes.Describe(ch)
-	for _, d := range []*prometheus.Desc{oldestDesc, waitingDesc, inAirDesc, pausedDesc, droppedNotesDesc} {
+	for _, d := range []*prometheus.Desc{oldestDesc, waitingDesc, inAirDesc, pausedDesc, restDesc, droppedNotesDesc} {
 		ch <- d
 	}
 }
@@ -163,6 +165,11 @@ func (o *Outbox) Collect(ch chan<- prometheus.Metric) {
 		paused = 1
 	}
 	gauge(pausedDesc, paused)
+	rest := 0.0
+	if !o.PushesRest().IsZero() {
+		rest = 1
+	}
+	gauge(restDesc, rest)
 	o.notes.mu.Lock()
 	dropped := o.notes.dropped
 	o.notes.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"congdanso/bot"
 )
@@ -228,6 +229,9 @@ func TestPushesRestAfterFiveCallsWithoutAnAnswer(t *testing.T) {
 	if sent != unansweredMost {
 		t.Fatalf("%d pushes went before they rested, want %d", sent, unansweredMost)
 	}
+	if rest := gauge(t, in, "congdanso_pushes_rest"); rest != 1 {
+		t.Errorf("congdanso_pushes_rest is %v while pushes rest", rest)
+	}
 	if got, _ := in.Reserve(context.Background(), Notice, 8); got.N != 0 {
 		t.Fatalf("%d places while pushes rest", got.N)
 	}
@@ -252,6 +256,27 @@ func TestPushesRestAfterFiveCallsWithoutAnAnswer(t *testing.T) {
 	}
 	in.Hand(items)
 	eventually(t, "pushes go again", func() bool { return in.PushesRest().IsZero() })
+	if rest := gauge(t, in, "congdanso_pushes_rest"); rest != 0 {
+		t.Errorf("congdanso_pushes_rest is %v while pushes go", rest)
+	}
+}
+
+// gauge is a figure without labels, as operators see it.
+func gauge(t *testing.T, c prometheus.Collector, name string) float64 {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(c)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("no figure %s", name)
+	return 0
 }
 
 func TestPushesLeavePlacesForReplies(t *testing.T) {
