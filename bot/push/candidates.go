@@ -41,7 +41,7 @@ var (
 	// By the index push_digest.
 	digestsSQL = fmt.Sprintf(candidateSQL, `
     SELECT `+pushColumns+` FROM push
-    WHERE oa_id = $2 AND digest AND state = 'pending' AND due_at <= $3
+    WHERE oa_id = $2 AND digest AND state = 'pending' AND due_at <= $3 AND (kind <> 'broadcast' OR source = ANY ($5))
     ORDER BY oa_id, due_at, citizen LIMIT $4`, `p.due_at, p.citizen, p.source`)
 )
 
@@ -53,8 +53,9 @@ func (s *Store) notices(ctx context.Context, oa string, class Class, now time.Ti
 	return s.candidates(ctx, noticesSQL, dayOf(now), oa, int16(class), now, n)
 }
 
-func (s *Store) digests(ctx context.Context, oa string, now time.Time, n int) ([]*candidate, error) {
-	return s.candidates(ctx, digestsSQL, dayOf(now), oa, now, n)
+// digests chooses parts of digests; of broadcasts only those of the given runs.
+func (s *Store) digests(ctx context.Context, oa string, runs []int64, now time.Time, n int) ([]*candidate, error) {
+	return s.candidates(ctx, digestsSQL, dayOf(now), oa, now, n, runs)
 }
 
 func (s *Store) candidates(ctx context.Context, sql string, args ...any) ([]*candidate, error) {

@@ -221,15 +221,19 @@ func (f *Feeder) open(ctx context.Context) ([]lineKey, error) {
 	if err := f.learn(ctx, now); err != nil {
 		return nil, err
 	}
+	from, to := f.known.settings.Night()
+	night := between(minuteOf(now), from, to) // nothing but what is urgent is even looked at
 	keys := []lineKey{{class: Urgent}}
 	for _, r := range f.known.runs {
 		if r.Class == Urgent {
 			keys = append(keys, lineKey{class: Urgent, run: r.ID})
 		}
 	}
-	keys = append(keys, lineKey{class: Notice}, lineKey{class: Notice, digest: true})
+	if !night {
+		keys = append(keys, lineKey{class: Notice}, lineKey{class: Notice, digest: true})
+	}
 	for _, r := range f.known.runs {
-		if r.Class != Urgent {
+		if r.Class != Urgent && (!night || r.AnyHour) {
 			keys = append(keys, lineKey{class: r.Class, run: r.ID})
 		}
 	}
@@ -247,7 +251,7 @@ func (f *Feeder) open(ctx context.Context) ([]lineKey, error) {
 		}
 	}
 	for k, l := range f.lines {
-		if !alive[k] { // paused, cancelled or done
+		if !alive[k] { // paused, cancelled or done, or it is night
 			f.letGo(l.ready)
 			delete(f.lines, k)
 		}
@@ -376,7 +380,7 @@ func (f *Feeder) choose(ctx context.Context, l *line, now time.Time) (stop strin
 		list, err = f.store.copies(ctx, k.run, l.after, now, limit)
 	case k.digest:
 		limit *= 4
-		list, err = f.store.digests(ctx, f.oa, now, limit)
+		list, err = f.store.digests(ctx, f.oa, f.known.active(), now, limit)
 	default:
 		list, err = f.store.notices(ctx, f.oa, k.class, now, limit)
 	}

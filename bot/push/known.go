@@ -62,6 +62,15 @@ func (k *known) run(id int64) *Run {
 	return nil
 }
 
+// active are the numbers of the runs that may go.
+func (k *known) active() []int64 {
+	ids := make([]int64, len(k.runs))
+	for i, r := range k.runs {
+		ids[i] = r.ID
+	}
+	return ids
+}
+
 // env is what a batch is decided with.
 func (k *known) env(s *Store, oa string, now time.Time, run *Run) env {
 	return env{

@@ -141,6 +141,21 @@ func (r *fakeRuns) Finish(_ context.Context, run int64, _ time.Time) error {
 	return nil
 }
 
+// pause takes the active runs away; resume brings them back.
+func (r *fakeRuns) pause() []Run {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	was := r.active
+	r.active = nil
+	return was
+}
+
+func (r *fakeRuns) resume(runs []Run) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.active = runs
+}
+
 func (r *fakeRuns) is(run int64) (finished bool, stopped string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
