@@ -11,8 +11,9 @@ import (
 	"congdanso/bot"
 )
 
-// SliceSize is how many citizens one statement looks at while an audience is frozen.
-const SliceSize = 10_000
+// sliceSize is how many citizens one statement looks at while an audience is counted
+// or frozen.
+const sliceSize = 10_000
 
 // selectAudience writes the SELECT of a part of b's audience; types.go says its
 // columns. Codes that name no unit, or a list that is gone, are refused: what is
@@ -127,7 +128,7 @@ func (s *Store) slices(ctx context.Context, b Broadcast, at time.Time, before, b
 	q := audienceQuery{oa: b.OA, at: at}
 	for last := false; !last; q.after = q.upto {
 		var err error
-		if q.upto, last, err = s.sliceEnd(ctx, b.OA, q.after, SliceSize); err != nil {
+		if q.upto, last, err = s.sliceEnd(ctx, b.OA, q.after, s.slice); err != nil {
 			return err
 		}
 		sql, args, err := s.selectAudience(b, q)

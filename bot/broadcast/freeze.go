@@ -44,7 +44,7 @@ func (s *Store) step(ctx context.Context, run int64, now time.Time) (more bool, 
 	if err != nil || r == nil || now.After(r.LatestAt.Add(freezeWithin)) {
 		return false, err
 	}
-	upto, last, err := s.sliceEnd(ctx, r.OA, r.Cursor, SliceSize)
+	upto, last, err := s.sliceEnd(ctx, r.OA, r.Cursor, s.slice)
 	if err != nil {
 		return false, err
 	}

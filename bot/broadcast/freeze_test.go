@@ -12,6 +12,9 @@ import (
 	"congdanso/bot/push"
 )
 
+// sliced is how many people these tests freeze at once.
+const sliced = 1000
+
 // broken makes the freezing fail at one person, as a database does that goes away.
 func (o *office) broken(citizen string) {
 	o.exec(`
@@ -25,23 +28,24 @@ END $$`)
 func TestFreezeGoesOnWhereItStood(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	n := 2*broadcast.SliceSize + 500
+	o.Slice(sliced)
+	n := 2*sliced + 50
 	o.people(n)
 	id := o.approved(sample())
-	o.broken("c0015000") // in the second of three slices
+	o.broken("c0001500") // in the second of three slices
 	if err := o.Tick(t.Context(), morning); err == nil || !strings.Contains(err.Error(), "gone away") {
 		t.Fatalf("tick = %v, want the failure told", err)
 	}
 	o.wants(id, broadcast.Running, broadcast.RunFreezing)
 	r := o.lastRun(id)
-	if copies := o.int(`SELECT count(*) FROM push`); copies != broadcast.SliceSize || r.Cursor != "c0010000" || r.Whole {
+	if copies := o.int(`SELECT count(*) FROM push`); copies != sliced || r.Cursor != "c0001000" || r.Whole {
 		t.Fatalf("after the failure: %d copies, cursor %q, whole %v; want the first slice", copies, r.Cursor, r.Whole)
 	}
 	if active, err := o.Active(t.Context(), morning); err != nil || len(active) != 0 {
 		t.Fatalf("active = %v, %v; want none while it is being frozen", active, err)
 	}
 	// Who comes meanwhile, or writes, changes nothing of what was decided at the launch.
-	o.exec(`INSERT INTO citizen (oa_id, citizen, created_at) VALUES ($1, 'c0015000x', $2)`, oa, morning.Add(time.Minute))
+	o.exec(`INSERT INTO citizen (oa_id, citizen, created_at) VALUES ($1, 'c0001500x', $2)`, oa, morning.Add(time.Minute))
 	o.exec(`DROP TRIGGER broken ON push`)
 	var wg sync.WaitGroup
 	for range 3 { // several instances find it
@@ -67,9 +71,10 @@ func TestFreezeGoesOnWhereItStood(t *testing.T) {
 func TestFreezeFoundLongAfterIsMissed(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	o.people(broadcast.SliceSize + 5)
+	o.Slice(sliced)
+	o.people(sliced + 5)
 	id := o.approved(sample())
-	o.broken("c0010003")
+	o.broken("c0001003")
 	if err := o.Tick(t.Context(), morning); err == nil {
 		t.Fatal("the freezing did not fail")
 	}
@@ -85,9 +90,10 @@ func TestFreezeFoundLongAfterIsMissed(t *testing.T) {
 func TestPauseInTheMiddleOfFreezing(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	o.people(broadcast.SliceSize + 5)
+	o.Slice(sliced)
+	o.people(sliced + 5)
 	id := o.approved(sample())
-	o.broken("c0010003")
+	o.broken("c0001003")
 	if err := o.Tick(t.Context(), morning); err == nil {
 		t.Fatal("the freezing did not fail")
 	}
@@ -98,7 +104,7 @@ func TestPauseInTheMiddleOfFreezing(t *testing.T) {
 	o.must(o.Resume(t.Context(), operator, id, morning))
 	o.tick(morning)
 	o.wants(id, broadcast.Running, broadcast.RunRunning)
-	if n := o.int(`SELECT count(*) FROM push`); n != broadcast.SliceSize+5 {
+	if n := o.int(`SELECT count(*) FROM push`); n != sliced+5 {
 		t.Errorf("%d copies, want everybody's", n)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,9 +46,15 @@ type desk struct {
 	texts *content.Library
 }
 
+// library and communes are read once for all desks.
+var (
+	library  = sync.OnceValues(func() (*content.Library, error) { return content.Load(content.Files(""), unit.Zone) })
+	communes = sync.OnceValues(func() (*unit.Units, error) { return unit.Load(content.Files("")) })
+)
+
 func testTexts(t testing.TB) *content.Library {
 	t.Helper()
-	texts, err := content.Load(content.Files(""), unit.Zone)
+	texts, err := library()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +65,7 @@ func newDesk(t testing.TB) *desk { return newDeskOn(t, pgtest.New(t)) }
 
 func newDeskOn(t testing.TB, pool *pgxpool.Pool) *desk {
 	t.Helper()
-	units, err := unit.Load(content.Files(""))
+	units, err := communes()
 	if err != nil {
 		t.Fatal(err)
 	}

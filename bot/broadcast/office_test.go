@@ -45,14 +45,20 @@ type office struct {
 	alarms []string
 }
 
+// library and communes are read once for all offices.
+var (
+	library  = sync.OnceValues(func() (*content.Library, error) { return content.Load(content.Files(""), push.Local) })
+	communes = sync.OnceValues(func() (*unit.Units, error) { return unit.Load(content.Files("")) })
+)
+
 func newOffice(t testing.TB) *office {
 	t.Helper()
 	pool := pgtest.New(t)
-	texts, err := content.Load(content.Files(""), push.Local)
+	texts, err := library()
 	if err != nil {
 		t.Fatal(err)
 	}
-	units, err := unit.Load(content.Files(""))
+	units, err := communes()
 	if err != nil {
 		t.Fatal(err)
 	}

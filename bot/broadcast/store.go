@@ -40,13 +40,16 @@ type Options struct {
 // may go, and what they say.
 type Store struct {
 	Options
+	slice int // sliceSize
 
 	mu    sync.Mutex
 	ready map[int64]*Rendering // by run
 }
 
 // NewStore returns a store.
-func NewStore(o Options) *Store { return &Store{Options: o, ready: map[int64]*Rendering{}} }
+func NewStore(o Options) *Store {
+	return &Store{Options: o, slice: sliceSize, ready: map[int64]*Rendering{}}
+}
 
 // broadcastColumns are what scanBroadcast reads.
 const broadcastColumns = `id, oa_id, authors, state, version, definition, coalesce(note, ''),
