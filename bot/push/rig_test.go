@@ -393,3 +393,17 @@ func eventually(t testing.TB, what string, cond func() bool) {
 		}
 	}
 }
+
+// withPhone are settings under which templates go by phone.
+func withPhone(t testing.TB) Settings {
+	t.Helper()
+	store := setting.NewStore(pgtest.New(t))
+	if err := store.Set(context.Background(), "test", "rung.phone", "on", nil); err != nil {
+		t.Fatal(err)
+	}
+	values, err := store.Load(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewSettings(values)
+}

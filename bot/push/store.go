@@ -62,7 +62,7 @@ WITH w AS (
     INSERT INTO push (oa_id, citizen, source, kind, class, state, reason, due_at, expires_at, made_at, ended_at, key, about, body)
     SELECT oa_id, citizen, nextval('push_source'), kind, class,
            CASE WHEN stopped THEN 'skipped' ELSE 'pending' END, CASE WHEN stopped THEN 'stopped' END,
-           due_at, expires_at, $10, CASE WHEN stopped THEN $10::timestamptz END, key, about, body
+           due_at, expires_at, $10, CASE WHEN stopped THEN $10::timestamptz END, key, about, CASE WHEN NOT stopped THEN body END
     FROM w
     ON CONFLICT (oa_id, citizen, key) WHERE key IS NOT NULL DO NOTHING
     RETURNING oa_id, citizen, source, kind, state, reason, rung, cost, about
