@@ -19,7 +19,7 @@ run: ## install what is missing, then everything on this machine, with stand-ins
 
 test: ## install what is missing, then every test: unit, Postgres, Redis, browser, with -race
 	@.ci/need
-	CGO_ENABLED=1 $(GO) test -race -timeout 9m $(ARGS) $(PACKAGES)
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(ARGS) $(PACKAGES)
 
 bench: ## the benchmarks that hold the figures, one package after the other
 	@.ci/need postgres redis
