@@ -55,6 +55,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	var settling sync.WaitGroup
 	settleCtx, stopSettling := context.WithCancel(work)
 	settling.Go(func() { o.settle.Run(settleCtx) })
+	settling.Go(func() { o.books.Run(settleCtx) })
 
 	o.running.Store(true)
 	var loops sync.WaitGroup
@@ -332,8 +333,12 @@ func (o *Outbox) mayCall(j *job) bool {
 
 // finish writes down what became of j, as often as it takes.
 func (o *Outbox) finish(j *job, v verdict) {
+	settle := o.settle
+	if j.push() {
+		settle = o.books
+	}
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		err := o.settle.Do(o.work, settlement{job: j, verdict: v})
+		err := settle.Do(o.work, settlement{job: j, verdict: v})
 		if err == nil {
 			break
 		}

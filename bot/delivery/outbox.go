@@ -42,6 +42,7 @@ type Outbox struct {
 	health health
 	brake  brake
 	settle *group.Group[settlement]
+	books  *group.Group[settlement] // pushes, one statement at a time: nobody waits for them, and more share it
 	notes  notes
 	meter  *meter
 
@@ -73,6 +74,7 @@ func New(opt Options, pool *pgxpool.Pool, keys *seal.Keyring, zalo Zalo, limiter
 		kick:   make(chan struct{}, 1), look: make(chan struct{}, 1),
 	}
 	o.settle = group.New(settlers, max(64, opt.Places), o.settleBatch)
+	o.books = group.New(1, max(64, opt.Places), o.settleBatch)
 	o.notes.init(opt.Now)
 	o.tickets.held = map[*ticket]struct{}{}
 	o.paused.Store(opt.Paused)
