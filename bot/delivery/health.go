@@ -117,12 +117,16 @@ func (h *health) person(kind string) bool {
 	return !known
 }
 
-// resting is until when a kind of call rests, zero when it does not.
+// resting is until when a kind of call rests, zero when it does not. After a rest
+// that is zero for one call alone, which tries; the others rest on, until it is
+// answered or must have been lost on its way.
 func (h *health) resting(kind string) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if until := h.kinds[kind]; until.After(h.now()) {
-		return until
+	until, rests := h.kinds[kind]
+	if now := h.now(); rests && !until.After(now) {
+		h.kinds[kind] = now.Add(min(h.pause, restMost))
+		return time.Time{}
 	}
-	return time.Time{}
+	return until
 }

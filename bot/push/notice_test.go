@@ -218,6 +218,7 @@ func TestNoticesWaitForANewDaysBudget(t *testing.T) {
 	r.tell(notice(1, "a", "x"), notice(2, "a", "x"))
 	r.start()
 	eventually(t, "one is put off", func() bool { return r.rows("due_at > $1", r.now())["pending budget"] == 1 })
+	eventually(t, "the other goes", func() bool { return r.rows("true")["sent"] == 1 })
 	r.at(0)
 	r.at(8 * 60)
 	eventually(t, "it goes the next day", func() bool { return r.rows("true")["sent"] == 2 })
