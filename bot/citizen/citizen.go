@@ -253,8 +253,11 @@ func NormalPhone(raw string) (phone string, ok bool) {
 		}
 	}
 	phone = digits.String()
-	if rest, found := strings.CutPrefix(phone, "0"); found {
-		phone = "84" + rest
+	for _, prefix := range []string{"840", "0"} { // +84 (0)91…, 091…
+		if rest, found := strings.CutPrefix(phone, prefix); found {
+			phone = "84" + rest
+			break
+		}
 	}
 	if !strings.HasPrefix(phone, "84") || len(phone) < 11 || len(phone) > 12 {
 		return "", false

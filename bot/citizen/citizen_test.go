@@ -168,7 +168,7 @@ func TestErasuresAreAppliedAgain(t *testing.T) {
 func TestNormalPhone(t *testing.T) {
 	for raw, want := range map[string]string{
 		"0912 345 678": "84912345678", "+84 912.345.678": "84912345678", "84912345678": "84912345678",
-		"(0229) 385-0000": "842293850000", "12345": "", "0912345678 a": "", "": "", "123456789012345": "",
+		"(0229) 385-0000": "842293850000", "+84 (0)912 345 678": "84912345678", "84091234567": "", "12345": "", "0912345678 a": "", "": "", "123456789012345": "",
 	} {
 		if got, ok := citizen.NormalPhone(raw); got != want && ok || ok != (want != "") {
 			t.Errorf("NormalPhone(%q) = %q, %v, want %q", raw, got, ok, want)
