@@ -191,11 +191,16 @@ func (r *rig) now() time.Time {
 	return time.Now().UTC().Add(r.shift)
 }
 
-// settled waits until nothing is in the air: a clock that jumps by hours makes every
-// lease of this process end.
+// settled waits until nothing is in the feeder's hands nor in the air: a clock that
+// jumps by hours makes every lease of this process end.
 func (r *rig) settled() {
 	r.t.Helper()
-	eventually(r.t, "nothing is in the air", func() bool { return r.rows("state = 'queued'")["queued"] == 0 })
+	eventually(r.t, "nothing is in the air", func() bool {
+		r.feed.mu.Lock()
+		inHand := len(r.feed.inHand)
+		r.feed.mu.Unlock()
+		return inHand == 0 && r.rows("state = 'queued'")["queued"] == 0
+	})
 }
 
 // at moves the clock to the next hh:mm of the local day.

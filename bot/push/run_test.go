@@ -127,7 +127,7 @@ func TestRunStopsWhenZalosQuotaIsUsedUp(t *testing.T) {
 	run := r.run(Broadcast)
 	r.start()
 	eventually(t, "the run stops", func() bool { _, why := r.runs.is(run); return why == ReasonQuota })
-	eventually(t, "nothing is in the air", func() bool { return r.rows("state = 'queued'")["queued"] == 0 })
+	r.settled()
 	b := r.books(run)
 	if b.Sent != 20 || b.Pending != 280 || b.Failed != 0 {
 		t.Errorf("sent %d, pending %d, failed %d; want 20, 280, 0", b.Sent, b.Pending, b.Failed)
